@@ -1,0 +1,3 @@
+"""hawse: durable sessions for distributed work."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What is true: frozen objects, state tables and pure decisions. Standard library only."""

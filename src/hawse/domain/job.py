@@ -1,0 +1,221 @@
+"""A job: one command of a session, with a runner that outlives everyone who looks at it.
+
+A job is started at most once per attempt. Whoever starts it first writes a claim that names (job, attempt, incarnation); the
+incarnation is how a runner is recognised again, never its process id alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from hawse.domain.effect import Effect, StartJob, StopJob
+from hawse.domain.errors import Invalid
+from hawse.domain.ids import JobId, SessionId, checked_name
+from hawse.domain.table import moved
+
+GRACE_S_DEFAULT = 10.0  # docker stop's default; long enough for a checkpointing editor, short enough to wait for
+GRACE_S_MAX = 3600.0
+ATTEMPTS_MAX = 100
+
+
+class S(StrEnum):
+    PENDING = "pending"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class E(StrEnum):
+    START_ASKED = "start_asked"
+    STARTED = "started"
+    START_FAILED = "start_failed"
+    LOG_CHANGED = "log_changed"
+    STOP_ASKED = "stop_asked"
+    EXITED = "exited"
+    LOST = "lost"
+    RESTARTED = "restarted"
+
+
+JOB: Mapping[tuple[S, E], S] = {
+    (S.PENDING, E.START_ASKED): S.STARTING,
+    (S.PENDING, E.STOP_ASKED): S.ENDED,  # it never ran
+    (S.STARTING, E.STARTED): S.RUNNING,
+    (S.STARTING, E.START_FAILED): S.ENDED,
+    (S.STARTING, E.STOP_ASKED): S.STOPPING,
+    (S.STARTING, E.EXITED): S.ENDED,  # so short that its start was never seen
+    (S.STARTING, E.LOST): S.ENDED,
+    (S.STARTING, E.RESTARTED): S.STARTING,
+    (S.RUNNING, E.LOG_CHANGED): S.RUNNING,
+    (S.RUNNING, E.STOP_ASKED): S.STOPPING,
+    (S.RUNNING, E.EXITED): S.ENDED,
+    (S.RUNNING, E.LOST): S.ENDED,
+    (S.RUNNING, E.RESTARTED): S.STARTING,
+    (S.STOPPING, E.STARTED): S.STOPPING,  # its start was under way when the stop was asked
+    (S.STOPPING, E.START_FAILED): S.ENDED,
+    (S.STOPPING, E.LOG_CHANGED): S.STOPPING,
+    (S.STOPPING, E.STOP_ASKED): S.STOPPING,
+    (S.STOPPING, E.EXITED): S.ENDED,
+    (S.STOPPING, E.LOST): S.ENDED,
+    (S.ENDED, E.STOP_ASKED): S.ENDED,
+}
+START, FINAL = S.PENDING, frozenset({S.ENDED})
+LIVING = frozenset(S) - FINAL
+WITH_RUNNER = frozenset({S.STARTING, S.RUNNING, S.STOPPING})
+
+
+class OutcomeKind(StrEnum):
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    LOST = "lost"  # nobody saw its end; cause says why
+    FAILED = "failed"  # it never ran; cause says why
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: a code (exited), a signal number (signalled) or a cause in words (lost, failed)."""
+
+    kind: OutcomeKind
+    code: int | None = None
+    signal: int | None = None
+    cause: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """The code that a shell would show.
+
+        Source: POSIX shell, 2.8.2: 126 not executable, 127 not found, 128 + n for signal n. A lost job has no code of its own: 1.
+        """
+        match self.kind:
+            case OutcomeKind.EXITED:
+                return self.code if self.code is not None else 1
+            case OutcomeKind.SIGNALLED:
+                return 128 + (self.signal or 0)
+            case OutcomeKind.FAILED:
+                return self.code if self.code is not None else 126
+            case OutcomeKind.LOST:
+                return 1
+
+
+class OnLost(StrEnum):
+    """What is done when a job's runner or host died: tell only, or start it again (next attempt)."""
+
+    REPORT = "report"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What the runner last told of the output log: ok, blocked (the job waits for room), dropping (bytes are lost, counted)."""
+
+    state: str = "ok"
+    cause: str = ""
+    since: float | None = None
+    bytes_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end: {pid, command}."""
+
+    id: JobId
+    session: SessionId
+    name: str
+    state: S
+    command: tuple[str, ...]
+    tty: bool
+    created_at: float
+    on_lost: OnLost = OnLost.REPORT
+    placement: str = "local"
+    attempt: int = 1
+    incarnation: str = ""
+    pid: int | None = None
+    version: int = 1
+    started_at: float | None = None
+    ended_at: float | None = None
+    grace_s: float = GRACE_S_DEFAULT
+    stop_reason: str = ""
+    outcome: Outcome | None = None
+    log: LogState = field(default_factory=LogState)
+    log_end: int | None = None
+    left_behind: tuple[Mapping[str, Any], ...] = ()
+
+
+def created(
+    *, id: JobId, session: SessionId, name: str, command: tuple[str, ...], tty: bool, now: float, incarnation: str,
+    on_lost: OnLost = OnLost.REPORT, grace_s: float = GRACE_S_DEFAULT,
+) -> tuple[Job, tuple[Effect, ...]]:
+    """A local job starts at once: its start is an effect, done after the commit. Raises Invalid."""
+    if not command:
+        raise Invalid("the command is empty")
+    job = Job(
+        id=id, session=session, name=checked_name(name, "the job's name"), state=START, command=command, tty=tty,
+        created_at=now, on_lost=on_lost, incarnation=incarnation, grace_s=checked_grace(grace_s),
+    )
+    return _starting(job)
+
+
+def _starting(job: Job) -> tuple[Job, tuple[Effect, ...]]:
+    job = replace(job, state=moved(JOB, job.state, E.START_ASKED, f"job {job.name}"))
+    return job, (StartJob(job=job.id, attempt=job.attempt),)
+
+
+def checked_grace(grace_s: float) -> float:
+    """The grace period, if it is one. Raises Invalid."""
+    if not 0 <= grace_s <= GRACE_S_MAX:
+        raise Invalid(f"a grace period of {grace_s:g} s is not possible: 0 to {GRACE_S_MAX:g} s")
+    return grace_s
+
+
+def started(job: Job, *, attempt: int, pid: int, now: float) -> Job:
+    """Its runner has started it. An old attempt's report changes nothing."""
+    if attempt != job.attempt or job.state == S.ENDED or job.pid is not None:
+        return job
+    return replace(job, state=moved(JOB, job.state, E.STARTED, f"job {job.name}"), pid=pid, started_at=now)
+
+
+def stop_asked(job: Job, *, grace_s: float | None, reason: str) -> tuple[Job, tuple[Effect, ...]]:
+    """Ask for its end: SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up."""
+    grace = job.grace_s if grace_s is None else checked_grace(grace_s)
+    after = moved(JOB, job.state, E.STOP_ASKED, f"job {job.name}")
+    if job.state == S.ENDED or (job.state == S.STOPPING and grace >= job.grace_s):
+        return job, ()
+    stopping = replace(job, state=after, grace_s=grace, stop_reason=job.stop_reason or reason)
+    return stopping, (StopJob(job=job.id, attempt=job.attempt, grace_s=grace),)
+
+
+def log_changed(job: Job, *, attempt: int, log: LogState) -> Job:
+    """The output log blocks, drops, or is well again."""
+    if attempt != job.attempt or job.state not in (S.RUNNING, S.STOPPING):
+        return job
+    return replace(job, state=moved(JOB, job.state, E.LOG_CHANGED, f"job {job.name}"), log=log)
+
+
+def ended(
+    job: Job, *, attempt: int, outcome: Outcome, now: float, log_end: int | None = None,
+    left_behind: tuple[Mapping[str, Any], ...] = (), next_incarnation: str = "",
+) -> tuple[Job, tuple[Effect, ...]]:
+    """It exited, failed to start, or was lost. A lost job that is marked so is started again as its next attempt.
+
+    next_incarnation: the identity of the next attempt, needed only where a restart is possible.
+    An old attempt's report, or a second one, changes nothing.
+    """
+    if attempt != job.attempt or job.state == S.ENDED:
+        return job, ()
+    lost = outcome.kind == OutcomeKind.LOST
+    if lost and job.on_lost == OnLost.RESTART and job.state != S.STOPPING and job.attempt < ATTEMPTS_MAX and next_incarnation:
+        again = replace(
+            job, state=moved(JOB, job.state, E.RESTARTED, f"job {job.name}"), attempt=job.attempt + 1,
+            incarnation=next_incarnation, pid=None, started_at=None, outcome=outcome, log=LogState(), log_end=log_end,
+        )
+        return again, (StartJob(job=job.id, attempt=again.attempt),)
+    event = E.LOST if lost else E.START_FAILED if outcome.kind == OutcomeKind.FAILED else E.EXITED
+    if event == E.START_FAILED and job.state == S.RUNNING:
+        event = E.EXITED
+    return replace(
+        job, state=moved(JOB, job.state, event, f"job {job.name}"), outcome=outcome, ended_at=now, log_end=log_end,
+        left_behind=left_behind,
+    ), ()

@@ -1,0 +1,1 @@
+"""What is needed: the contracts of stores, launchers, transports, notifiers and clocks."""

@@ -1,0 +1,135 @@
+"""What starts jobs and finds them again.
+
+A launcher never starts the same (job, attempt) twice, however often it is asked, and never confuses two runners: it
+recognises one by the incarnation and by the job's secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hawse.domain.job import LogState, Outcome
+from hawse.ports.store import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order."""
+
+    session: str
+    job: str
+    attempt: int
+    incarnation: str
+    order: Order
+    tty: bool
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The main process runs (or ran)."""
+
+    job: str
+    attempt: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The job is over: exited, signalled, failed to start, or lost (nobody saw its end)."""
+
+    job: str
+    attempt: int
+    outcome: Outcome
+    log_end: int | None = None
+    left_behind: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogChanged:
+    job: str
+    attempt: int
+    log: LogState
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A client showed a good ticket for this attachment."""
+
+    job: str
+    attachment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """The link of an attachment ended. reason: "asked" (its client said goodbye), "lost", "slow", "ended" or what a cut gave."""
+
+    job: str
+    attachment: str
+    reason: str
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """All attachments that a runner has now; said after each (re)connection. Others of that job have no link."""
+
+    job: str
+    attachments: Mapping[str, int] = field(default_factory=dict)
+
+
+Report = Started | Ended | LogChanged | Linked | Unlinked | Links
+
+
+class Launcher(Protocol):
+    """Reports come at least once; handling them twice must be harmless. A report is only acknowledged to its runner after
+    the loop body that got it has finished, so an unhandled one comes again."""
+
+    async def start(self, start: Start) -> None:
+        """Make sure that this attempt has been started. What becomes of it comes as a report (Started, Ended).
+
+        Raises Unavailable when it can't be known now whether it started (ask again; it will not be started twice).
+        """
+        ...
+
+    async def adopt(self, start: Start) -> None:
+        """Find the runner of an attempt that an earlier coordinator started, and follow its reports from now on.
+
+        When there is none any more, a report says what became of the job: its recorded end, or lost with the cause; never
+        started counts as lost too. Raises Unavailable (ask again).
+        """
+        ...
+
+    async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
+        """SIGTERM, grace, SIGKILL of all it started. Returns when asked; the end comes as a report. Nothing to do: no error."""
+        ...
+
+    async def signal(self, job: str, signal: int) -> None:
+        """Send a signal to the job's main process group. Raises NotFound when it has no runner, Unavailable."""
+        ...
+
+    async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None:
+        """Detach one attachment. Nothing to do: no error."""
+        ...
+
+    async def forget(self, job: str, attempt: int) -> None:
+        """The end is committed; the runner may go, its records of identity too. The log stays. Nothing to do: no error."""
+        ...
+
+    def address(self, job: str) -> str:
+        """Where clients of this host reach the runner: the path of its Unix socket."""
+        ...
+
+    def reports(self) -> AsyncIterator[Report]:
+        """All reports, in order per job. One reader."""
+        ...
+
+    async def remove(self, job: str) -> None:
+        """Remove a job's log and records. Safe to repeat."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of all runners; they go on. Safe to call twice."""
+        ...

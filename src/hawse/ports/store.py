@@ -1,0 +1,172 @@
+"""What keeps the state: units of work over rows, events, outbox and answers.
+
+A unit of work is a plain function that the store runs: it cannot await, so nothing slow can hide inside a transaction, and a
+store may run many units in one commit. A unit either commits as a whole or leaves nothing behind.
+
+One suite proves every store: `hawse.testing.check_store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from hawse.domain.attachment import Attachment
+from hawse.domain.effect import Effect
+from hawse.domain.event import Event
+from hawse.domain.job import Job
+from hawse.domain.session import Session
+
+T = TypeVar("T")
+Row = Session | Job | Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The private part of a job: what its runner needs and no event may show. Kept apart, removed when it can't be needed again.
+
+    encoding: "utf-8", or "base64" when some string is not UTF-8 (then argv, env names and values and cwd are all base64).
+    secret: hex, the key of the job's tickets. columns, rows: of the terminal, 0 when there is none. stdin: "null" or "open".
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    umask: int
+    encoding: str
+    secret: str
+    columns: int = 0
+    rows: int = 0
+    stdin: str = "null"
+    log_on_full: str = "block"
+    log_bytes_max: int = 0  # 0: no bound
+    leftovers: str = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One stored effect. id: rises with time. attempts: how often it failed. due_at: Unix seconds, not before."""
+
+    id: int
+    session: str
+    effect: Effect
+    attempts: int
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first answer to a request id. digest: of the request's body and path, so that a reused id is told."""
+
+    principal: str
+    request: str
+    digest: str
+    status: int
+    body: bytes
+    at: float
+
+
+class View(Protocol):
+    """Reads, consistent among themselves. Unknown ids raise NotFound."""
+
+    def session(self, id: str) -> Session: ...
+    def session_named(self, project: str, alias: str) -> Session:
+        """The living session with this alias, else the one that ended last. Raises NotFound."""
+        ...
+    def sessions(self, *, project: str | None = None, living: bool | None = None, after: str = "", limit: int = 100) -> list[Session]:
+        """By id, ascending, ids greater than `after`; living None: all. 1 <= limit <= 1000."""
+        ...
+    def session_ids_ended_before(self, time: float, limit: int) -> list[str]: ...
+    def job(self, id: str) -> Job: ...
+    def job_named(self, session: str, name: str) -> Job: ...
+    def jobs(self, session: str) -> list[Job]:
+        """By id, that is by age."""
+        ...
+    def jobs_of(self, sessions: Sequence[str]) -> dict[str, list[Job]]:
+        """The same for many sessions in one query; every asked id is a key."""
+        ...
+    def living_jobs(self) -> list[Job]:
+        """Every job that is not ended, of all sessions."""
+        ...
+    def order(self, job: str) -> Order: ...
+    def attachment(self, id: str) -> Attachment: ...
+    def attachments(self, session: str, *, living: bool = True) -> list[Attachment]: ...
+    def attachments_of(self, sessions: Sequence[str]) -> dict[str, list[Attachment]]:
+        """Living ones of many sessions in one query; every asked id is a key."""
+        ...
+    def stale_attachments(self, limit: int) -> list[Attachment]:
+        """The ones without a link, longest first."""
+        ...
+    def events(self, session: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        """Events with seq > after, ascending."""
+        ...
+    def last_seq(self, session: str) -> int: ...
+    def effects_due(self, now: float, limit: int) -> list[Pending]:
+        """Oldest first."""
+        ...
+    def next_effect_at(self, after: float) -> float | None:
+        """The earliest due time that is greater than `after`."""
+        ...
+    def answer(self, principal: str, request: str) -> Answer | None: ...
+
+
+class Unit(View, Protocol):
+    """Writes of one transaction; it sees its own writes."""
+
+    def change(self, before: Row | None, after: Row | None, *, kind: str, by: str, effects: Sequence[Effect] = (), request: str = "") -> Row | None:
+        """Insert (before None), update or remove (after None) one object, and append its event and its effects.
+
+        The row is written only if its version is still `before.version`; the returned object carries the next version.
+        `before == after` with no effects writes nothing. The event holds the difference; the version is not part of it.
+        Raises Conflict (the version moved), Clash (the alias or the name is taken), NotFound (the row is gone).
+        """
+        ...
+    def keep_order(self, job: str, order: Order) -> None: ...
+    def drop_order(self, job: str) -> None: ...
+    def effect_done(self, id: int) -> None: ...
+    def effect_failed(self, id: int, *, due_at: float) -> None:
+        """Count the attempt and put it off."""
+        ...
+    def keep_answer(self, answer: Answer) -> None: ...
+    def drop_answers_before(self, time: float) -> int: ...
+    def remove_session(self, id: str) -> None:
+        """Everything of one ended session: rows, events, orders. For the end of retention only."""
+        ...
+
+
+class Store(Protocol):
+    """Where the truth is."""
+
+    async def write(self, verb: Callable[[Unit], T]) -> T:
+        """Run the verb in one durable transaction and return its result once that is committed.
+
+        What the verb raises rolls back this unit alone, and is raised here. A store may call the verb again after a
+        serialisation failure: it must have no effect but through the unit.
+        Raises Unavailable (the store cannot be written now: full disk, lost connection; ask again).
+        If cancelled: the change may or may not have been committed.
+        """
+        ...
+
+    async def read(self, query: Callable[[View], T]) -> T:
+        """Run the query on one consistent snapshot. Raises Unavailable. If cancelled, nothing is left behind."""
+        ...
+
+    async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:
+        """Wait until the session has an event with seq > after; return its last seq, or `after` when the time is over.
+
+        "*" as session waits for any session; then `after` is a count of commits that this store has seen (0 at first), and
+        the new count is returned. May return early. Knows of commits by other processes on the same store.
+        """
+        ...
+
+    async def wait_effect(self, *, timeout_s: float) -> None:
+        """Return when an effect was stored since the last call returned, or after the time. May return early.
+
+        One caller at a time. An effect stored between two calls makes the second return at once: nothing is missed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was queued and close. Safe to call twice."""
+        ...
