@@ -6,7 +6,13 @@ from hawse.domain.ids import AttachmentId, JobId, SessionId
 
 def made() -> Attachment:
     return attachments.created(
-        id=AttachmentId("a"), session=SessionId("s"), job=JobId("j"), who="uid:1", where="pts/3", mode=Mode.CONTROL, now=100.0,
+        id=AttachmentId("a"),
+        session=SessionId("s"),
+        job=JobId("j"),
+        who="uid:1",
+        where="pts/3",
+        mode=Mode.CONTROL,
+        now=100.0,
     )
 
 

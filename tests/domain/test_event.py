@@ -6,7 +6,11 @@ from hawse.domain.errors import Broken
 from hawse.domain.event import Event, difference, replay
 from hawse.domain.ids import SessionId
 
-fields = st.dictionaries(st.sampled_from("abcd"), st.one_of(st.none(), st.integers(0, 3), st.lists(st.integers(0, 1), max_size=2)), max_size=4)
+fields = st.dictionaries(
+    st.sampled_from("abcd"),
+    st.one_of(st.none(), st.integers(0, 3), st.lists(st.integers(0, 1), max_size=2)),
+    max_size=4,
+)
 
 
 def event(seq: int, before: dict, after: dict, object: str = "x") -> Event:
@@ -45,7 +49,12 @@ def test_replay_can_go_on_from_anywhere(versions: list[dict], data: st.DataObjec
 @pytest.mark.parametrize("seqs", [[2], [1, 3], [1, 1], [1, 2, 2], [0]])
 def test_a_gap_or_a_duplicate_is_told(seqs: list[int]) -> None:
     with pytest.raises(Broken, match="follows"):
-        replay([event(seq, {}, {"a": seq}) if n == 0 else event(seq, {"a": seqs[n - 1]}, {"a": seq}) for n, seq in enumerate(seqs)])
+        replay(
+            [
+                event(seq, {}, {"a": seq}) if n == 0 else event(seq, {"a": seqs[n - 1]}, {"a": seq})
+                for n, seq in enumerate(seqs)
+            ]
+        )
 
 
 def test_a_change_that_does_not_fit_is_told() -> None:

@@ -47,8 +47,16 @@ def test_good_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("", "not valid"), ("-d", "not valid"), (".", "not valid"), ("..", "not valid"), ("a/b", "not valid"), ("a b", "not valid"),
-        ("ä", "not valid"), ("a\n", "not valid"), ("a\0", "not valid"), ("A" * (NAME_LENGTH_MAX + 1), "at most 64"),
+        ("", "not valid"),
+        ("-d", "not valid"),
+        (".", "not valid"),
+        ("..", "not valid"),
+        ("a/b", "not valid"),
+        ("a b", "not valid"),
+        ("ä", "not valid"),
+        ("a\n", "not valid"),
+        ("a\0", "not valid"),
+        ("A" * (NAME_LENGTH_MAX + 1), "at most 64"),
         ("01890a5d-ac96-774b-bcce-b302099a8057", "looks like an id"),
     ],
 )

@@ -16,7 +16,13 @@ DONE = Outcome(OutcomeKind.EXITED, code=0)
 
 def made(**changes: object) -> Job:
     fields = {
-        "id": JobId("j"), "session": SessionId("s"), "name": "train", "command": ("train",), "tty": True, "now": 1.0, "incarnation": "aa",
+        "id": JobId("j"),
+        "session": SessionId("s"),
+        "name": "train",
+        "command": ("train",),
+        "tty": True,
+        "now": 1.0,
+        "incarnation": "aa",
     } | changes
     return jobs.created(**fields)[0]  # type: ignore[arg-type]
 
@@ -26,7 +32,9 @@ def running(**changes: object) -> Job:
 
 
 def test_starts_at_once() -> None:
-    job, effects = jobs.created(id=JobId("j"), session=SessionId("s"), name="n", command=("c",), tty=False, now=1.0, incarnation="aa")
+    job, effects = jobs.created(
+        id=JobId("j"), session=SessionId("s"), name="n", command=("c",), tty=False, now=1.0, incarnation="aa"
+    )
     assert (job.state, effects) == (S.STARTING, (StartJob(JobId("j"), 1),))
 
 
@@ -80,8 +88,16 @@ def test_lost_is_reported_by_default() -> None:
 
 
 def test_lost_is_restarted_where_so_marked() -> None:
-    again, effects = jobs.ended(running(on_lost=OnLost.RESTART), attempt=1, outcome=LOST, now=5.0, next_incarnation="bb")
-    assert (again.state, again.attempt, again.incarnation, again.pid, again.outcome) == (S.STARTING, 2, "bb", None, LOST)
+    again, effects = jobs.ended(
+        running(on_lost=OnLost.RESTART), attempt=1, outcome=LOST, now=5.0, next_incarnation="bb"
+    )
+    assert (again.state, again.attempt, again.incarnation, again.pid, again.outcome) == (
+        S.STARTING,
+        2,
+        "bb",
+        None,
+        LOST,
+    )
     assert effects == (StartJob(JobId("j"), 2),)
     late, effects = jobs.ended(again, attempt=1, outcome=LOST, now=6.0, next_incarnation="cc")
     assert (late, effects) == (again, ())
@@ -120,10 +136,20 @@ def test_the_exit_code_is_what_a_shell_shows(outcome: Outcome, code: int) -> Non
     assert outcome.exit_code == code
 
 
-@given(st.lists(st.sampled_from(["start", "stop", "now", "exit", "lose", "log", "old"]), max_size=30), st.sampled_from(list(OnLost)))
+@given(
+    st.lists(st.sampled_from(["start", "stop", "now", "exit", "lose", "log", "old"]), max_size=30),
+    st.sampled_from(list(OnLost)),
+)
 def test_any_history_ends_at_most_once_and_starts_each_attempt_once(history: list[str], on_lost: OnLost) -> None:
     job, effects = jobs.created(
-        id=JobId("j"), session=SessionId("s"), name="n", command=("c",), tty=False, now=0.0, incarnation="00", on_lost=on_lost,
+        id=JobId("j"),
+        session=SessionId("s"),
+        name="n",
+        command=("c",),
+        tty=False,
+        now=0.0,
+        incarnation="00",
+        on_lost=on_lost,
     )
     starts = [e.attempt for e in effects if isinstance(e, StartJob)]
     for now, word in enumerate(history, 1):

@@ -31,8 +31,6 @@ def test_every_event_is_used(noun: ModuleType, table: dict) -> None:
     assert {event for _, event in table} == set(noun.E)
 
 
-
-
 @pytest.mark.parametrize(("noun", "table"), TABLES, ids=IDS)
 @given(data=st.data())
 def test_no_history_leaves_a_final_state(noun: ModuleType, table: dict, data: st.DataObject) -> None:

@@ -56,7 +56,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """who: the principal. where: terminal or address, as the client told it. cursor: log offset that was sent. link_at: last time its link came or went."""
+    """Somebody's link to one job of a session.
+
+    who: the principal. where: terminal or address, as the client told it. cursor: log offset that was sent. link_at:
+    when its link last came or went.
+    """
 
     id: AttachmentId
     session: SessionId
@@ -73,9 +77,13 @@ class Attachment:
     reason: Reason | None = None
 
 
-def created(*, id: AttachmentId, session: SessionId, job: JobId, who: str, where: str, mode: Mode, now: float) -> Attachment:
+def created(
+    *, id: AttachmentId, session: SessionId, job: JobId, who: str, where: str, mode: Mode, now: float
+) -> Attachment:
     """It begins without a link: the ticket is on its way to the client."""
-    return Attachment(id=id, session=session, job=job, who=who, where=where[:200], mode=mode, state=START, created_at=now, link_at=now)
+    return Attachment(
+        id=id, session=session, job=job, who=who, where=where[:200], mode=mode, state=START, created_at=now, link_at=now
+    )
 
 
 def linked(attachment: Attachment, *, now: float) -> Attachment:
@@ -94,7 +102,9 @@ def link_lost(attachment: Attachment, *, cursor: int, now: float) -> Attachment:
     return replace(attachment, state=state, cursor=max(cursor, attachment.cursor), link_at=now)
 
 
-def detached(attachment: Attachment, *, reason: Reason, now: float, cursor: int = 0) -> tuple[Attachment, tuple[Effect, ...]]:
+def detached(
+    attachment: Attachment, *, reason: Reason, now: float, cursor: int = 0
+) -> tuple[Attachment, tuple[Effect, ...]]:
     """It ends; the work goes on. Safe to repeat: the first reason is kept."""
     if attachment.state == S.DETACHED:
         return attachment, ()

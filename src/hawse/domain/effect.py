@@ -50,7 +50,10 @@ class RemoveHistory:
 
 Effect = StartJob | StopJob | CutAttachment | ForgetRunner | RemoveHistory
 EFFECTS: dict[str, type[Effect]] = {
-    "start_job": StartJob, "stop_job": StopJob, "cut_attachment": CutAttachment, "forget_runner": ForgetRunner,
+    "start_job": StartJob,
+    "stop_job": StopJob,
+    "cut_attachment": CutAttachment,
+    "forget_runner": ForgetRunner,
     "remove_history": RemoveHistory,
 }
 NAMES: dict[type[Effect], str] = {kind: name for name, kind in EFFECTS.items()}

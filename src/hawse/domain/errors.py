@@ -17,8 +17,8 @@
     ├── LimitReached      the world: a quota or a bound is reached
     └── InternalError     our bug
 
-REST, the command line and the compatibility views read the columns `code`, `http`, `exit` and `retry`; none has a table of
-its own. Exit codes 64, 69, 75 and 77 are those of BSD's sysexits(3).
+REST, the command line and the compatibility views read the columns `code`, `http`, `exit` and `retry`; none has a
+table of its own. Exit codes 64, 69, 75 and 77 are those of BSD's sysexits(3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One numbered event per change, and how the log gives the state back.
 
-An event says what an object's changed fields were before and are after. Replaying a session's events from the first gives
-the present fields of the session and of everything in it; `replay` is that fold, and it complains about a gap.
+An event says what an object's changed fields were before and are after. Replaying a session's events from the first
+gives the present fields of the session and of everything in it; `replay` is that fold, and it complains about a gap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """seq: 1, 2, 3 ... per session, no gaps. noun: session, job, attachment. before/after: changed fields only; {} before a creation, {} after a removal."""
+    """One change of one object.
+
+    seq: 1, 2, 3 ... per session, no gaps. noun: session, job, attachment. before, after: the changed fields only;
+    before is {} for a creation, after is {} for a removal.
+    """
 
     session: SessionId
     seq: int
@@ -39,10 +43,13 @@ def difference(before: Fields | None, after: Fields | None) -> tuple[dict[str, A
     return {k: old[k] for k in keys if k in old}, {k: new[k] for k in keys if k in new}
 
 
-def replay(events: Iterable[Event], state: Mapping[tuple[str, str], Fields] | None = None, *, after_seq: int = 0) -> dict[tuple[str, str], dict[str, Any]]:
+def replay(
+    events: Iterable[Event], state: Mapping[tuple[str, str], Fields] | None = None, *, after_seq: int = 0
+) -> dict[tuple[str, str], dict[str, Any]]:
     """The fields of every object by (noun, id), after all events.
 
-    state, after_seq: where to go on from. Raises Broken for a gap, a duplicate, or a change that does not fit what was there.
+    state, after_seq: where to go on from. Raises Broken for a gap, a duplicate, or a change that does not fit what was
+    there.
     """
     objects = {key: dict(fields) for key, fields in (state or {}).items()}
     for event in events:
@@ -52,7 +59,10 @@ def replay(events: Iterable[Event], state: Mapping[tuple[str, str], Fields] | No
         fields = objects.setdefault((event.noun, event.object), {})
         for key, value in event.before.items():
             if key not in fields or fields[key] != value:
-                raise Broken(f"session {event.session}: event {event.seq} changes {event.noun} {event.object} {key}, which was something else")
+                raise Broken(
+                    f"session {event.session}: event {event.seq} changes {event.noun} {event.object} {key},"
+                    " which was something else"
+                )
         for key in event.before.keys() - event.after.keys():
             del fields[key]
         fields.update(event.after)

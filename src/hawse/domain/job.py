@@ -1,7 +1,7 @@
 """A job: one command of a session, with a runner that outlives everyone who looks at it.
 
-A job is started at most once per attempt. Whoever starts it first writes a claim that names (job, attempt, incarnation); the
-incarnation is how a runner is recognised again, never its process id alone.
+A job is started at most once per attempt. Whoever starts it first writes a claim that names (job, attempt,
+incarnation); the incarnation is how a runner is recognised again, never its process id alone.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Outcome:
     def exit_code(self) -> int:
         """The code that a shell would show.
 
-        Source: POSIX shell, 2.8.2: 126 not executable, 127 not found, 128 + n for signal n. A lost job has no code of its own: 1.
+        Source: POSIX shell, 2.8.2: 126 not executable, 127 not found, 128 + n for signal n. A lost job has no code of
+        its own: 1.
         """
         match self.kind:
             case OutcomeKind.EXITED:
@@ -109,7 +110,10 @@ class OnLost(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What the runner last told of the output log: ok, blocked (the job waits for room), dropping (bytes are lost, counted)."""
+    """What the runner last told of the output log.
+
+    state: ok, blocked (the job waits for room), dropping (bytes are lost, counted).
+    """
 
     state: str = "ok"
     cause: str = ""
@@ -119,7 +123,11 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end: {pid, command}."""
+    """One command of a session.
+
+    command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end, each {pid,
+    command}. outcome of a job that was restarted: how its earlier attempt was lost.
+    """
 
     id: JobId
     session: SessionId
@@ -145,15 +153,31 @@ class Job:
 
 
 def created(
-    *, id: JobId, session: SessionId, name: str, command: tuple[str, ...], tty: bool, now: float, incarnation: str,
-    on_lost: OnLost = OnLost.REPORT, grace_s: float = GRACE_S_DEFAULT,
+    *,
+    id: JobId,
+    session: SessionId,
+    name: str,
+    command: tuple[str, ...],
+    tty: bool,
+    now: float,
+    incarnation: str,
+    on_lost: OnLost = OnLost.REPORT,
+    grace_s: float = GRACE_S_DEFAULT,
 ) -> tuple[Job, tuple[Effect, ...]]:
     """A local job starts at once: its start is an effect, done after the commit. Raises Invalid."""
     if not command:
         raise Invalid("the command is empty")
     job = Job(
-        id=id, session=session, name=checked_name(name, "the job's name"), state=START, command=command, tty=tty,
-        created_at=now, on_lost=on_lost, incarnation=incarnation, grace_s=checked_grace(grace_s),
+        id=id,
+        session=session,
+        name=checked_name(name, "the job's name"),
+        state=START,
+        command=command,
+        tty=tty,
+        created_at=now,
+        on_lost=on_lost,
+        incarnation=incarnation,
+        grace_s=checked_grace(grace_s),
     )
     return _starting(job)
 
@@ -178,7 +202,10 @@ def started(job: Job, *, attempt: int, pid: int, now: float) -> Job:
 
 
 def stop_asked(job: Job, *, grace_s: float | None, reason: str) -> tuple[Job, tuple[Effect, ...]]:
-    """Ask for its end: SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up."""
+    """Ask for its end:
+
+    SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up.
+    """
     grace = job.grace_s if grace_s is None else checked_grace(grace_s)
     after = moved(JOB, job.state, E.STOP_ASKED, f"job {job.name}")
     if job.state == S.ENDED or (job.state == S.STOPPING and grace >= job.grace_s):
@@ -195,8 +222,14 @@ def log_changed(job: Job, *, attempt: int, log: LogState) -> Job:
 
 
 def ended(
-    job: Job, *, attempt: int, outcome: Outcome, now: float, log_end: int | None = None,
-    left_behind: tuple[Mapping[str, Any], ...] = (), next_incarnation: str = "",
+    job: Job,
+    *,
+    attempt: int,
+    outcome: Outcome,
+    now: float,
+    log_end: int | None = None,
+    left_behind: tuple[Mapping[str, Any], ...] = (),
+    next_incarnation: str = "",
 ) -> tuple[Job, tuple[Effect, ...]]:
     """It exited, failed to start, or was lost. A lost job that is marked so is started again as its next attempt.
 
@@ -206,16 +239,33 @@ def ended(
     if attempt != job.attempt or job.state == S.ENDED:
         return job, ()
     lost = outcome.kind == OutcomeKind.LOST
-    if lost and job.on_lost == OnLost.RESTART and job.state != S.STOPPING and job.attempt < ATTEMPTS_MAX and next_incarnation:
+    if (
+        lost
+        and job.on_lost == OnLost.RESTART
+        and job.state != S.STOPPING
+        and job.attempt < ATTEMPTS_MAX
+        and next_incarnation
+    ):
         again = replace(
-            job, state=moved(JOB, job.state, E.RESTARTED, f"job {job.name}"), attempt=job.attempt + 1,
-            incarnation=next_incarnation, pid=None, started_at=None, outcome=outcome, log=LogState(), log_end=log_end,
+            job,
+            state=moved(JOB, job.state, E.RESTARTED, f"job {job.name}"),
+            attempt=job.attempt + 1,
+            incarnation=next_incarnation,
+            pid=None,
+            started_at=None,
+            outcome=outcome,
+            log=LogState(),
+            log_end=log_end,
         )
         return again, (StartJob(job=job.id, attempt=again.attempt),)
     event = E.LOST if lost else E.START_FAILED if outcome.kind == OutcomeKind.FAILED else E.EXITED
     if event == E.START_FAILED and job.state == S.RUNNING:
         event = E.EXITED
     return replace(
-        job, state=moved(JOB, job.state, event, f"job {job.name}"), outcome=outcome, ended_at=now, log_end=log_end,
+        job,
+        state=moved(JOB, job.state, event, f"job {job.name}"),
+        outcome=outcome,
+        ended_at=now,
+        log_end=log_end,
         left_behind=left_behind,
     ), ()

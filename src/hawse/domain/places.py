@@ -94,7 +94,9 @@ def _of_user(env: Mapping[str, str], name: str, below_home: str, home: str) -> s
         return _normal(value + "/hawse")
     here = env.get("HOME", "") or home
     if not here.startswith("/"):
-        raise Invalid("HOME is not set to an absolute path", next_step="set HOME, or HAWSE_STATE_DIR and HAWSE_CONFIG_DIR")
+        raise Invalid(
+            "HOME is not set to an absolute path", next_step="set HOME, or HAWSE_STATE_DIR and HAWSE_CONFIG_DIR"
+        )
     return _normal(f"{here}/{below_home}/hawse")
 
 

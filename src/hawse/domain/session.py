@@ -59,7 +59,11 @@ class Lease(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """id: UUIDv7. alias: unique among a project's living sessions. Times are Unix seconds. epoch: raised when holders are fenced."""
+    """Named work with everything that belongs to it.
+
+    id: UUIDv7. alias: unique among a project's living sessions. Times are Unix seconds. epoch: raised when holders are
+    fenced. ended_by, end_reason: who asked for the end first, and why.
+    """
 
     id: SessionId
     project: str
@@ -84,13 +88,26 @@ class Session:
 
 
 def created(
-    *, id: SessionId, project: str, alias: str | None, owner: str, now: float, description: str = "",
-    labels: Mapping[str, str] | None = None, policies: Mapping[str, Any] | None = None, lease: Lease = Lease.NEVER,
+    *,
+    id: SessionId,
+    project: str,
+    alias: str | None,
+    owner: str,
+    now: float,
+    description: str = "",
+    labels: Mapping[str, str] | None = None,
+    policies: Mapping[str, Any] | None = None,
+    lease: Lease = Lease.NEVER,
 ) -> Session:
     """A session that needs no nodes is active at once. Raises Invalid, TooLarge."""
     session = Session(
-        id=id, project=project, alias=None if alias is None else checked_name(alias, "the alias"), owner=owner,
-        state=moved(SESSION, START, E.ACTIVATED, "the session"), created_at=now, lease=lease,
+        id=id,
+        project=project,
+        alias=None if alias is None else checked_name(alias, "the alias"),
+        owner=owner,
+        state=moved(SESSION, START, E.ACTIVATED, "the session"),
+        created_at=now,
+        lease=lease,
         policies=dict(policies or {}),
     )
     return described(session, description=description, labels=labels or {})
@@ -100,7 +117,9 @@ def described(session: Session, *, description: str | None = None, labels: Mappi
     """Change what people read about a session. None leaves a field as it is. Raises Invalid, TooLarge, IllegalMove."""
     state = moved(SESSION, session.state, E.DESCRIBED, f"session {session.name}")
     if description is not None and len(description) > DESCRIPTION_LENGTH_MAX:
-        raise TooLarge(f"the description has {len(description)} characters; at most {DESCRIPTION_LENGTH_MAX} are allowed")
+        raise TooLarge(
+            f"the description has {len(description)} characters; at most {DESCRIPTION_LENGTH_MAX} are allowed"
+        )
     if labels is not None and len(labels) > LABELS_MAX:
         raise TooLarge(f"{len(labels)} labels are too many; at most {LABELS_MAX} are allowed")
     for key, value in (labels or {}).items():
@@ -108,7 +127,8 @@ def described(session: Session, *, description: str | None = None, labels: Mappi
         if len(value) > LABEL_LENGTH_MAX:
             raise TooLarge(f"label {key!r} has {len(value)} characters; at most {LABEL_LENGTH_MAX} are allowed")
     return replace(
-        session, state=state,
+        session,
+        state=state,
         description=session.description if description is None else description,
         labels=session.labels if labels is None else dict(labels),
     )

@@ -16,7 +16,9 @@ def moved(table: Mapping[tuple[S, E], S], state: S, event: E, what: str) -> S:
     """The state after `event`. Raises IllegalMove if the table has no such pair."""
     after = table.get((state, event))
     if after is None:
-        raise IllegalMove(f"{what} is {state}; {event.replace('_', ' ')} is not possible", state=str(state), event=str(event))
+        raise IllegalMove(
+            f"{what} is {state}; {event.replace('_', ' ')} is not possible", state=str(state), event=str(event)
+        )
     return after
 
 

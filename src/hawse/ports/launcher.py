@@ -29,22 +29,27 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The main process runs (or ran)."""
+    """The main process runs (or ran). at: when it started, Unix seconds; None: just now."""
 
     job: str
     attempt: int
     pid: int
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The job is over: exited, signalled, failed to start, or lost (nobody saw its end)."""
+    """The job is over:
+
+    exited, signalled, failed to start, or lost (nobody saw its end). at: when, Unix seconds; None: just now.
+    """
 
     job: str
     attempt: int
     outcome: Outcome
     log_end: int | None = None
     left_behind: tuple[Mapping[str, Any], ...] = ()
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,10 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
-    """The link of an attachment ended. reason: "asked" (its client said goodbye), "lost", "slow", "ended" or what a cut gave."""
+    """The link of an attachment ended.
+
+    reason: "asked" (its client said goodbye), "lost", "slow", "ended" or what a cut gave.
+    """
 
     job: str
     attachment: str
@@ -84,8 +92,8 @@ Report = Started | Ended | LogChanged | Linked | Unlinked | Links
 
 
 class Launcher(Protocol):
-    """Reports come at least once; handling them twice must be harmless. A report is only acknowledged to its runner after
-    the loop body that got it has finished, so an unhandled one comes again."""
+    """Reports come at least once; handling them twice must be harmless. A report is only acknowledged to its runner
+    after the loop body that got it has finished, so an unhandled one comes again."""
 
     async def start(self, start: Start) -> None:
         """Make sure that this attempt has been started. What becomes of it comes as a report (Started, Ended).
@@ -97,13 +105,16 @@ class Launcher(Protocol):
     async def adopt(self, start: Start) -> None:
         """Find the runner of an attempt that an earlier coordinator started, and follow its reports from now on.
 
-        When there is none any more, a report says what became of the job: its recorded end, or lost with the cause; never
-        started counts as lost too. Raises Unavailable (ask again).
+        When there is none any more, a report says what became of the job: its recorded end, or lost with the cause;
+        never started counts as lost too. Raises Unavailable (ask again).
         """
         ...
 
     async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
-        """SIGTERM, grace, SIGKILL of all it started. Returns when asked; the end comes as a report. Nothing to do: no error."""
+        """SIGTERM, grace, SIGKILL of all it started.
+
+        Returns when asked; the end comes as a report. Nothing to do: no error.
+        """
         ...
 
     async def signal(self, job: str, signal: int) -> None:
@@ -115,7 +126,10 @@ class Launcher(Protocol):
         ...
 
     async def forget(self, job: str, attempt: int) -> None:
-        """The end is committed; the runner may go, its records of identity too. The log stays. Nothing to do: no error."""
+        """The end is committed;
+
+        the runner may go, its records of identity too. The log stays. Nothing to do: no error.
+        """
         ...
 
     def address(self, job: str) -> str:

@@ -10,8 +10,8 @@ from typing import Protocol
 class Piece:
     """Bytes of a log. first: offset of data[0]; next: where to go on; end: the log's end as of now.
 
-    first may be greater than what was asked when older bytes are gone. damaged: (offset, length, cause) of ranges in this
-    piece whose checksum does not fit, or which were never written.
+    first may be greater than what was asked when older bytes are gone. damaged: (offset, length, cause) of ranges in
+    this piece whose checksum does not fit, or which were never written.
     spans: (offset, length, source) with source 1 stdout or terminal, 2 stderr.
     """
 
@@ -24,7 +24,10 @@ class Piece:
 
 
 class LogReader(Protocol):
-    """Plain functions: callers that must not block run them in a thread. Raises NotFound (no log), Unavailable (I/O error)."""
+    """Plain functions:
+
+    callers that must not block run them in a thread. Raises NotFound (no log), Unavailable (I/O error).
+    """
 
     def read(self, job: str, *, offset: int, bytes_max: int) -> Piece:
         """From an offset on. Beyond the end: an empty piece."""

@@ -1,7 +1,7 @@
 """What keeps the state: units of work over rows, events, outbox and answers.
 
-A unit of work is a plain function that the store runs: it cannot await, so nothing slow can hide inside a transaction, and a
-store may run many units in one commit. A unit either commits as a whole or leaves nothing behind.
+A unit of work is a plain function that the store runs: it cannot await, so nothing slow can hide inside a transaction,
+and a store may run many units in one commit. A unit either commits as a whole or leaves nothing behind.
 
 One suite proves every store: `hawse.testing.check_store`.
 """
@@ -24,10 +24,12 @@ Row = Session | Job | Attachment
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The private part of a job: what its runner needs and no event may show. Kept apart, removed when it can't be needed again.
+    """The private part of a job: what its runner needs and no event may show. Kept apart, removed when it can't be
+    needed again.
 
-    encoding: "utf-8", or "base64" when some string is not UTF-8 (then argv, env names and values and cwd are all base64).
-    secret: hex, the key of the job's tickets. columns, rows: of the terminal, 0 when there is none. stdin: "null" or "open".
+    encoding: "utf-8", or "base64" when some string is not UTF-8 (then argv, env names and values and cwd are all
+    base64). secret: hex, the key of the job's tickets. columns, rows: of the terminal, 0 when there is none. stdin:
+    "null" or "open".
     """
 
     argv: tuple[str, ...]
@@ -74,47 +76,68 @@ class View(Protocol):
     def session_named(self, project: str, alias: str) -> Session:
         """The living session with this alias, else the one that ended last. Raises NotFound."""
         ...
-    def sessions(self, *, project: str | None = None, living: bool | None = None, after: str = "", limit: int = 100) -> list[Session]:
+
+    def sessions(
+        self, *, project: str | None = None, living: bool | None = None, after: str = "", limit: int = 100
+    ) -> list[Session]:
         """By id, ascending, ids greater than `after`; living None: all. 1 <= limit <= 1000."""
         ...
+
     def session_ids_ended_before(self, time: float, limit: int) -> list[str]: ...
     def job(self, id: str) -> Job: ...
     def job_named(self, session: str, name: str) -> Job: ...
     def jobs(self, session: str) -> list[Job]:
         """By id, that is by age."""
         ...
+
     def jobs_of(self, sessions: Sequence[str]) -> dict[str, list[Job]]:
         """The same for many sessions in one query; every asked id is a key."""
         ...
+
     def living_jobs(self) -> list[Job]:
         """Every job that is not ended, of all sessions."""
         ...
+
     def order(self, job: str) -> Order: ...
     def attachment(self, id: str) -> Attachment: ...
     def attachments(self, session: str, *, living: bool = True) -> list[Attachment]: ...
     def attachments_of(self, sessions: Sequence[str]) -> dict[str, list[Attachment]]:
         """Living ones of many sessions in one query; every asked id is a key."""
         ...
+
     def stale_attachments(self, limit: int) -> list[Attachment]:
         """The ones without a link, longest first."""
         ...
+
     def events(self, session: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with seq > after, ascending."""
         ...
+
     def last_seq(self, session: str) -> int: ...
     def effects_due(self, now: float, limit: int) -> list[Pending]:
         """Oldest first."""
         ...
+
     def next_effect_at(self, after: float) -> float | None:
         """The earliest due time that is greater than `after`."""
         ...
+
     def answer(self, principal: str, request: str) -> Answer | None: ...
 
 
 class Unit(View, Protocol):
     """Writes of one transaction; it sees its own writes."""
 
-    def change(self, before: Row | None, after: Row | None, *, kind: str, by: str, effects: Sequence[Effect] = (), request: str = "") -> Row | None:
+    def change(
+        self,
+        before: Row | None,
+        after: Row | None,
+        *,
+        kind: str,
+        by: str,
+        effects: Sequence[Effect] = (),
+        request: str = "",
+    ) -> Row | None:
         """Insert (before None), update or remove (after None) one object, and append its event and its effects.
 
         The row is written only if its version is still `before.version`; the returned object carries the next version.
@@ -122,12 +145,14 @@ class Unit(View, Protocol):
         Raises Conflict (the version moved), Clash (the alias or the name is taken), NotFound (the row is gone).
         """
         ...
+
     def keep_order(self, job: str, order: Order) -> None: ...
     def drop_order(self, job: str) -> None: ...
     def effect_done(self, id: int) -> None: ...
     def effect_failed(self, id: int, *, due_at: float) -> None:
         """Count the attempt and put it off."""
         ...
+
     def keep_answer(self, answer: Answer) -> None: ...
     def drop_answers_before(self, time: float) -> int: ...
     def remove_session(self, id: str) -> None:
@@ -155,8 +180,8 @@ class Store(Protocol):
     async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:
         """Wait until the session has an event with seq > after; return its last seq, or `after` when the time is over.
 
-        "*" as session waits for any session; then `after` is a count of commits that this store has seen (0 at first), and
-        the new count is returned. May return early. Knows of commits by other processes on the same store.
+        "*" as session waits for any session; then `after` is a count of commits that this store has seen (0 at first),
+        and the new count is returned. May return early. Knows of commits by other processes on the same store.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""Launchers: how jobs are started and found again."""

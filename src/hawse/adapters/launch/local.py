@@ -1,0 +1,199 @@
+"""The launcher of this host: runners forked from a warm parent, found again by claim and proof.
+
+One task per runner follows its link. When a link ends, the files decide what became of the job: a recorded end is the
+truth; a living runner is reached again; else the job is lost, its remaining processes are dealt with, and the cause is
+told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal as signals
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from hawse.adapters.launch import remains, said
+from hawse.adapters.launch.link import Link
+from hawse.adapters.launch.parent import Parent
+from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
+from hawse.domain.job import Outcome, OutcomeKind
+from hawse.ports.clock import Clock
+from hawse.ports.launcher import Ended, Report, Start
+from hawse.runner import claim
+
+log = logging.getLogger("hawse.launch")
+
+REPORTS_MAX = 4096  # waiting for the store; then the runners wait
+REACH_S = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)  # between tries to reach a runner that lives but does not answer
+FORGET_S = 2.0
+
+
+class Said(NamedTuple):
+    """One report on its way; `link` hears of its commit as `seq` when it is the last of its REPORT."""
+
+    report: Report
+    link: Link | None
+    seq: int
+
+
+class LocalLauncher:
+    """The port `Launcher` on this host. Cancelling a call leaves at most a started runner, which is found again."""
+
+    def __init__(self, parent: Parent, clock: Clock) -> None:
+        self.parent = parent
+        self.clock = clock
+        self._links: dict[str, Link] = {}
+        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
+
+    # -- starting and finding -----------------------------------------------------------------------------------------
+
+    async def start(self, start: Start) -> None:
+        if self._follows(start):
+            return
+        try:
+            answer = await self.parent.spawn(start)
+        except Invalid as problem:
+            await self._tell(
+                Ended(start.job, start.attempt, Outcome(OutcomeKind.FAILED, code=126, cause=problem.detail))
+            )
+            return
+        if answer.incarnation != start.incarnation:
+            raise Broken(f"attempt {start.attempt} of job {start.job} is claimed by another incarnation")
+        await self._reach_and_follow(start)
+
+    async def adopt(self, start: Start) -> None:
+        if not self._follows(start):
+            await self._reach_and_follow(start)
+
+    def _follows(self, start: Start) -> bool:
+        task = self._followers.get(start.job)
+        return task is not None and not task.done()
+
+    async def _reach_and_follow(self, start: Start) -> None:
+        link = await self._reach(start)
+        if link is not None and not self._follows(start):
+            self._followers[start.job] = asyncio.get_running_loop().create_task(self._follow(start, link))
+        elif link is not None:
+            await link.aclose()
+
+    async def _reach(self, start: Start) -> Link | None:
+        """A link to the attempt's runner; None when there is none any more, which has been reported then.
+
+        Raises Unavailable when it lives and can't be reached.
+        """
+        problem: Exception = Unavailable(f"the runner of job {start.job} does not answer")
+        for pause in REACH_S:
+            await self.clock.sleep(pause)
+            try:
+                link = await Link.open(self.address(start.job), start)
+            except (Unavailable, Broken) as error:
+                problem = error
+            else:
+                self._links[start.job] = link
+                return link
+            if await self._conclude(start):
+                return None
+        raise problem
+
+    async def _conclude(self, start: Start) -> bool:
+        """Report the end of an attempt whose runner is gone. False: its runner lives, as far as can be seen."""
+        claimed = await self._record(start, claim.CLAIM)
+        if claimed is not None and await asyncio.to_thread(remains.runner_lives, claimed):
+            return False
+        exited = await self._record(start, claim.EXIT)
+        if exited is not None and exited.get("incarnation") == start.incarnation:
+            await self._tell(said.ended(start, exited))
+            return True
+        keep = start.order.leftovers == "keep"
+        behind = await asyncio.to_thread(remains.sweep, start.job, self._folder(start.job), start.attempt, keep=keep)
+        outcome = Outcome(OutcomeKind.LOST, cause=remains.cause_of_loss(claimed))
+        await self._tell(Ended(start.job, start.attempt, outcome, left_behind=tuple(behind)))
+        return True
+
+    async def _record(self, start: Start, name: str) -> dict[str, Any] | None:
+        return await asyncio.to_thread(remains.record, self._folder(start.job), start.attempt, name)
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    async def _follow(self, start: Start, first: Link) -> None:
+        link: Link | None = first
+        while link is not None:
+            await link.run(self._heard)
+            if self._links.get(start.job) is link:
+                del self._links[start.job]
+            link = await self._reach_patiently(start)
+
+    async def _reach_patiently(self, start: Start) -> Link | None:
+        while True:
+            try:
+                return await self._reach(start)
+            except (Unavailable, Broken) as problem:
+                log.warning("%s; trying again", problem)
+                await self.clock.sleep(REACH_S[-1])
+
+    async def _heard(self, link: Link, seq: int, value: dict[str, Any]) -> None:
+        reports = said.reports(link.start, value, now=self.clock.now())
+        if not reports:
+            link.acknowledge(seq)
+        for number, report in enumerate(reports, 1):
+            await self._reports.put(Said(report, link if number == len(reports) else None, seq))
+
+    async def _tell(self, report: Report) -> None:
+        await self._reports.put(Said(report, None, 0))
+
+    async def reports(self) -> AsyncIterator[Report]:
+        while True:
+            item = await self._reports.get()
+            yield item.report
+            if item.link is not None:
+                item.link.acknowledge(item.seq)
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
+        link = self._links.get(job)
+        if link is not None and link.start.attempt == attempt:
+            await link.command("stop", grace_s=grace_s)
+        elif job in self._followers and not self._followers[job].done():
+            raise Unavailable(f"the runner of job {job} is not reached just now")
+
+    async def signal(self, job: str, signal: int) -> None:
+        link = self._links.get(job)
+        if link is None:
+            raise NotFound(f"job {job} has no runner now")
+        await link.command("signal", signal=signals.Signals(signal).name)
+
+    async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None:
+        link = self._links.get(job)
+        if link is not None:
+            with suppress(NotFound):
+                await link.command("detach", attachment=attachment, reason=reason, message=message)
+
+    async def forget(self, job: str, attempt: int) -> None:
+        link = self._links.get(job)
+        if link is None or link.start.attempt != attempt:
+            return
+        with suppress(NotFound, Unavailable):  # it goes by itself a little later
+            async with asyncio.timeout(FORGET_S):
+                await link.command("forget")
+
+    def address(self, job: str) -> str:
+        return f"{self.parent.runners}/{job}"
+
+    async def remove(self, job: str) -> None:
+        await asyncio.to_thread(remains.remove, self._folder(job))
+
+    def _folder(self, job: str) -> str:
+        return f"{self.parent.jobs}/{job}"
+
+    async def aclose(self) -> None:
+        for task in self._followers.values():
+            task.cancel()
+        await asyncio.gather(*self._followers.values(), return_exceptions=True)
+        for link in list(self._links.values()):
+            await link.aclose()
+        self._links.clear()
+        self.parent.let_go()

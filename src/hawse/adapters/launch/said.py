@@ -1,0 +1,112 @@
+"""What a runner's REPORT means in the port's words. Source: spec 04, section 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hawse.domain.job import LogState, Outcome, OutcomeKind
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Start, Started, Unlinked
+
+LEFT_BEHIND_MAX = 100
+
+
+def reports(start: Start, value: Mapping[str, Any], *, now: float) -> list[Report]:
+    """The reports in one REPORT, in order. A kind that a newer runner may say is left alone."""
+    match value.get("kind"):
+        case "state":
+            return _state(start, value, now)
+        case "started":
+            return [_started(start, value)]
+        case "exited":
+            return [ended(start, value)]
+        case "log":
+            return [LogChanged(start.job, start.attempt, _log(value, now))]
+        case "attached":
+            return [Linked(start.job, str(value.get("attachment", "")))]
+        case "detached":
+            return [
+                Unlinked(
+                    start.job,
+                    str(value.get("attachment", "")),
+                    str(value.get("reason", "lost")),
+                    _count(value.get("cursor")),
+                )
+            ]
+        case _:
+            return []
+
+
+def _state(start: Start, value: Mapping[str, Any], now: float) -> list[Report]:
+    found: list[Report] = []
+    if value.get("pid"):
+        found.append(_started(start, value))
+    links = value.get("attachments")
+    if isinstance(links, list):
+        found.append(
+            Links(
+                start.job,
+                {str(one.get("attachment")): _count(one.get("cursor")) for one in links if isinstance(one, dict)},
+            )
+        )
+    log = value.get("log")
+    if isinstance(log, dict):
+        found.append(LogChanged(start.job, start.attempt, _log(log, now)))
+    if isinstance(value.get("outcome"), dict):
+        found.append(ended(start, value))
+    return found
+
+
+def _started(start: Start, value: Mapping[str, Any]) -> Started:
+    return Started(start.job, start.attempt, _count(value.get("pid")), at=_time(value.get("started_at")))
+
+
+def ended(start: Start, value: Mapping[str, Any]) -> Ended:
+    """The end, from a report or from exit.json."""
+    end = value.get("end", value.get("log_end"))
+    behind = value.get("left_behind")
+    return Ended(
+        start.job,
+        start.attempt,
+        outcome(value.get("outcome")),
+        log_end=end if isinstance(end, int) else None,
+        left_behind=tuple(
+            {"pid": _count(one.get("pid")), "command": str(one.get("command", ""))[:200]}
+            for one in (behind if isinstance(behind, list) else [])[:LEFT_BEHIND_MAX]
+            if isinstance(one, dict)
+        ),
+        at=_time(value.get("ended_at")),
+    )
+
+
+def outcome(value: object) -> Outcome:
+    """An outcome as its runner wrote it; what cannot be read is told as such, never guessed."""
+    if not isinstance(value, dict) or value.get("kind") not in set(OutcomeKind):
+        return Outcome(OutcomeKind.LOST, cause=f"its recorded end cannot be read: {str(value)[:100]}")
+    code, signal = value.get("code"), value.get("signal")
+    return Outcome(
+        OutcomeKind(value["kind"]),
+        code=code if isinstance(code, int) else None,
+        signal=signal if isinstance(signal, int) else None,
+        cause=str(value.get("cause", "")),
+    )
+
+
+def _log(value: Mapping[str, Any], now: float) -> LogState:
+    state = value.get("state")
+    if state not in ("blocked", "dropping"):
+        return LogState(bytes_dropped=_count(value.get("dropped")))
+    return LogState(
+        state=state,
+        cause=str(value.get("cause", "")),
+        since=_time(value.get("since")) or now,
+        bytes_dropped=_count(value.get("dropped")),
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _time(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value > 0 else None

@@ -1,0 +1,1 @@
+"""What is shown: REST, the compatibility views, the OpenXM listener and the web pages."""

@@ -1,0 +1,120 @@
+"""The REST application: all nouns, their errors and their schema; in front of it who may call, request ids and the log."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from litestar import Litestar
+from litestar.params import QueryParameter
+
+from hawse.api.rest import attachment, event, job, log, schema, session, status
+from hawse.api.rest.caller import AnyRequest, Peer, Visit
+from hawse.api.rest.desk import Desk
+from hawse.api.rest.limits import BODY_BYTES_MAX
+from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document
+from hawse.domain.errors import Denied, InternalError, Invalid, Problem
+from hawse.services.world import Caller
+
+if TYPE_CHECKING:
+    from litestar.types import HTTPScope, Message, Receive, Send
+
+NOUNS = (status, session, job, attachment, event, log)
+_log = logging.getLogger(__name__)
+
+
+def routes() -> Litestar:
+    """Paths, bodies, answers and errors. It needs a `Visit` in each request's state, which `Front` puts there."""
+    return Litestar(
+        route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS] + schema.HANDLERS,
+        exception_handlers=HANDLERS, before_request=refuse_unknown_parameters, request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=schema.CONFIG, logging_config=None, debug=False,
+    )
+
+
+async def refuse_unknown_parameters(request: AnyRequest) -> None:
+    """A misspelt query parameter is told, not ignored. Raises Invalid."""
+    if not request.scope["query_string"]:
+        return
+    known = _parameters(request.route_handler)
+    unknown = sorted(set(request.query_params.keys()) - known)
+    if unknown:
+        told = ", ".join(sorted(known)) or "none"
+        raise Invalid(f"there is no parameter {unknown[0][:60]!r} here", next_step=f"known parameters: {told}")
+
+
+def _parameters(handler: Any) -> frozenset[str]:
+    """The names of the query parameters that a handler declares; looked up once."""
+    known: frozenset[str] | None = handler.opt.get("query_names")
+    if known is None:
+        declared = handler.parsed_fn_signature.parameters.values()
+        queries = [field for field in declared if isinstance(field.kwarg_definition, QueryParameter)]
+        known = handler.opt["query_names"] = frozenset(field.kwarg_definition.name or field.name for field in queries)
+    return known
+
+
+class Front:
+    """What every request passes first and last."""
+
+    def __init__(self, desk: Desk, app: Litestar) -> None:
+        self._desk = desk
+        self._app = app
+        self._ids = map(f"{secrets.token_hex(4)}-%d".__mod__, itertools.count(1))
+        self._callers: dict[int, Caller] = {}
+        self._dated_at, self._date_header = 0, (b"date", b"")
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        code, started_at = 0, time.perf_counter()
+        visit_id = next(self._ids)
+        peer: Peer = scope["state"]["peer"]
+
+        async def told(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message["headers"], (b"hawse-request", visit_id.encode()), self._date()]
+            await send(message)
+
+        try:
+            if peer.uid != self._desk.owner:
+                await refused(Denied(f"{peer.principal} is not the user of this coordinator"), visit_id, told)
+                return
+            caller = self._callers.get(peer.uid)
+            if caller is None:
+                caller = self._callers[peer.uid] = Caller(principal=peer.principal)
+            scope["state"]["hawse"] = Visit(self._desk, caller, visit_id)
+            await self._app(scope, receive, told)
+        except Exception:
+            _log.exception("request %s: %s %s failed", visit_id, scope["method"], scope["path"])
+            if code:
+                raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
+            await refused(InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit_id}"), visit_id, told)
+        finally:
+            self._desk.log({
+                "kind": "request", "method": scope["method"], "path": scope["path"], "status": code, "request": visit_id,
+                "ms": round((time.perf_counter() - started_at) * 1000, 2), "peer": peer.pid,
+            })
+
+    def _date(self) -> tuple[bytes, bytes]:
+        """RFC 9110, 6.6.1. Made once a second at most, when it is asked for."""
+        now = int(time.time())
+        if now != self._dated_at:
+            self._dated_at, self._date_header = now, (b"date", formatdate(now, usegmt=True).encode())
+        return self._date_header
+
+
+async def refused(problem: Problem, visit_id: str, send: Send) -> None:
+    """Answer with a problem, without the application."""
+    body = document(problem, status=problem.http, request=visit_id)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": problem.http, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def application(desk: Desk) -> Front:
+    """The whole REST interface as one ASGI application; `state["peer"]` of each request is the Peer."""
+    return Front(desk, routes())

@@ -1,0 +1,139 @@
+"""One HTTP connection: uvicorn's parser and cycle, with our limits around them.
+
+Theory of operation. uvicorn's own server wakes ten times a second, sets a timer per answer and bounds neither heads nor
+silence. Here a connection only notes until when it may stay as it is (`deadline`); one sweep for all of them, every few
+seconds and only while there are any, ends those whose time is over. So a connection costs no timer and an idle
+coordinator does not wake.
+
+    silent (SILENT_S) -> head (SILENT_S) -> body (BODY_S) -> busy (no deadline: the handler has its own) -> idle (IDLE_S)
+
+A client that leaves a full buffer unread for STALL_S is cut, whatever it is being sent; it comes back with its cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from hawse.api.rest.caller import peer_of
+from hawse.api.rest.limits import BODY_S, HEAD_BYTES_MAX, IDLE_S, SILENT_S, STALL_S
+from hawse.api.rest.problem import MEDIA_TYPE, document
+from hawse.domain.errors import Invalid, LimitReached, Problem
+
+if TYPE_CHECKING:
+    from hawse.api.rest.listener import Listener
+
+NEVER = math.inf
+
+
+class Connection(HttpToolsProtocol):
+    """See uvicorn's HttpToolsProtocol for what is not here."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener.config, listener.state, {}, listener.loop)
+        self._listener = listener
+        self._clock = listener.loop.time
+        self._head_bytes = 0
+        self._in_body = False
+        self.deadline = NEVER
+        self.stalled_at = NEVER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self.deadline = self._clock() + SILENT_S
+        try:
+            self.app_state = {"peer": peer_of(transport.get_extra_info("socket"))}
+        except OSError:
+            self.transport.abort()
+            return
+        if not self._listener.admit(self):
+            self.refuse(LimitReached(f"{self._listener.connections_max} connections are open and all are busy"), 503)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._listener.lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if not self._in_body:
+            if self._head_bytes == 0 and self.is_waiting:
+                self.deadline = self._clock() + SILENT_S
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX and b"\r\n\r\n" not in data[: HEAD_BYTES_MAX + 4]:
+                self.refuse(Invalid(f"request line and headers have more than {HEAD_BYTES_MAX} bytes", limit=HEAD_BYTES_MAX), 431)
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        self.deadline = self._clock() + BODY_S
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._head_bytes = 0
+        self.deadline = self._clock() + IDLE_S if self.cycle.response_complete else NEVER
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self.deadline = self._clock() + STALL_S
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self.deadline = NEVER
+            self._start_asgi_task(cycle, app)
+        else:
+            self.deadline = self._clock() + IDLE_S
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stalled_at = self._clock()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.stalled_at = NEVER
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP."""
+        self.refuse(Invalid("this is not an HTTP/1.1 request"), 400)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is nothing being done for it?"""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def refuse(self, problem: Problem, status: int) -> None:
+        """Say why and close. Nothing more is read."""
+        self.deadline = self._clock() + SILENT_S
+        if self.transport.is_closing():
+            return
+        body = document(problem, status=status, request="")
+        head = f"HTTP/1.1 {status} \r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """End it when its time is over."""
+        if now - self.stalled_at > STALL_S:
+            self.transport.abort()
+        elif now > self.deadline:
+            if self.transport.is_closing():
+                self.transport.abort()
+            elif self._in_body or self._head_bytes:
+                self.refuse(Invalid("the request did not come in time"), 408)
+            else:
+                self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close it, at once or after the answer that is on its way."""
+        self.deadline = self._clock() + STALL_S
+        super().shutdown()

@@ -1,0 +1,62 @@
+"""What all requests of one coordinator share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from hawse.api.rest.feed import Feeds
+from hawse.domain.errors import Unavailable
+from hawse.services.world import World
+
+LOG_READERS_MAX = 8  # threads that read logs at a time
+LogLine = Callable[[Mapping[str, object]], None]
+
+
+def _unheard(_line: Mapping[str, object]) -> None:
+    """Nobody keeps a log."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes one line of the coordinator's log."""
+
+    world: World
+    owner: int
+    facts: Mapping[str, Any]
+    feeds: Feeds
+    log: LogLine = _unheard
+    log_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_READERS_MAX))
+    closing: bool = False
+    _waiting: set[asyncio.Task[Any]] = field(default_factory=set)
+    _stopped: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around a long wait: when the coordinator stops, the wait ends with Unavailable."""
+        if self.closing:
+            raise Unavailable("the coordinator stops; ask again")
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._stopped:
+                raise
+            task.uncancel()
+            raise Unavailable("the coordinator stops; ask again") from None
+        finally:
+            self._waiting.discard(task)
+            self._stopped.discard(task)
+
+    def close(self) -> None:
+        """End all long waits and streams. Requests that are being done go on."""
+        self.closing = True
+        self.feeds.close()
+        for task in tuple(self._waiting):
+            self._stopped.add(task)
+            task.cancel()

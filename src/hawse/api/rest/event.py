@@ -1,0 +1,106 @@
+"""`/v1/sessions/{session}/events`: a page, a long poll, or server-sent events, all from a cursor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Response, get
+
+from hawse.api.rest import fields
+from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.desk import Desk
+from hawse.api.rest.limits import PAGE_DEFAULT
+from hawse.api.rest.response import answered
+from hawse.domain.errors import Invalid
+from hawse.domain.event import Event
+from hawse.services import event as events
+from hawse.services.gate import session_of
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+STREAM_TYPE = "text/event-stream"
+_encode = msgspec.json.Encoder().encode
+_STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+
+
+class EventPage(msgspec.Struct):
+    """next: what to ask for as `from` to go on; null when the session has ended and these were its last events."""
+
+    items: list[Event]
+    next: int | None
+
+
+@get("/v1/sessions/{session:str}/events", operation_id="list_events", tags=["events"])
+async def page(
+    request: AnyRequest, session: fields.SessionName, first: fields.FirstSeq = 1, limit: fields.Limit = PAGE_DEFAULT,
+    wait_s: fields.WaitS = 0.0,
+) -> Response[EventPage]:
+    """Events from a number on. With `Accept: text/event-stream`: a feed that goes on until the session has ended.
+
+    wait_s: when there is none yet, wait for one. A feed resumes after `Last-Event-ID`, which wins over `from`.
+    """
+    visit = visit_of(request)
+    world, caller = visit.desk.world, visit.caller
+    after = max(0, first - 1)
+    if STREAM_TYPE in request.headers.get("accept", ""):
+        after = _last_seen(request, after)
+        found = await world.store.read(lambda view: session_of(view, caller, session))
+        return EventStream(visit.desk, found.id, after)
+    items, more = await events.page(world, caller, session, after=after, limit=limit)
+    if wait_s and more and not items:
+        with visit.desk.waiting():
+            await events.wait(world, caller, session, after=after, timeout_s=wait_s)
+        items, more = await events.page(world, caller, session, after=after, limit=limit)
+    following = (items[-1].seq if items else after) + 1
+    return answered(_encode({"items": items, "next": following if more else None}))
+
+
+def _last_seen(request: AnyRequest, after: int) -> int:
+    given = request.headers.get("last-event-id", "")
+    if not given:
+        return after
+    if not given.isascii() or not given.isdecimal() or len(given) > 16:
+        raise Invalid("Last-Event-ID is the number of an event")
+    return int(given)
+
+
+class EventStream(Response[Any]):
+    """A feed as response; one follower for as long as it listens."""
+
+    def __init__(self, desk: Desk, session: str, after: int) -> None:
+        super().__init__(b"", media_type=STREAM_TYPE)
+        self.desk = desk
+        self.session = session
+        self.after = after
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._serve
+
+    async def _serve(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+        async with asyncio.TaskGroup() as both:
+            writer = both.create_task(self._write(send))
+            listener = both.create_task(_gone(receive))
+            listener.add_done_callback(lambda _: writer.cancel())
+            writer.add_done_callback(lambda _: listener.cancel())
+
+    async def _write(self, send: Send) -> None:
+        feed = self.desk.feeds.follow(self.session, after=self.after)
+        try:
+            async for data in feed:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await feed.aclose()
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+HANDLERS = [page]

@@ -1,0 +1,85 @@
+"""`/v1/sessions/{session}/logs/{job}`: what a job printed, as raw bytes; headers say which bytes they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from hawse.api.rest import fields, limits
+from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.ports.log import Piece
+from hawse.services import log as logs
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+MEDIA_TYPE = "application/octet-stream"
+PIECE_DEFAULT = 1024 * 1024
+SEND_BYTES = 256 * 1024
+_Piece = Annotated[int | None, QueryParameter(ge=1, le=logs.PIECE_BYTES_MAX, description="bytes at most")]
+_From = Annotated[int | None, QueryParameter(name="from", ge=0, le=limits.INTEGER_MAX, description="offset of the first byte wanted")]
+_Tail = Annotated[int | None, QueryParameter(ge=0, le=logs.TAIL_LINES_MAX, description="the last lines")]
+_Since = Annotated[float | None, QueryParameter(ge=0, le=limits.INTEGER_MAX, description="Unix seconds: from what was written then")]
+
+
+@get("/v1/sessions/{session:str}/logs/{job:str}", operation_id="read_log", tags=["logs"], media_type=MEDIA_TYPE)
+async def read(
+    request: AnyRequest, session: fields.SessionName, job: fields.JobName, offset: _From = None, limit: _Piece = None,
+    tail: _Tail = None, since: _Since = None,
+) -> Response[bytes]:
+    """One piece of a job's output, from an offset, a time, or some lines before the end. At most one of from, tail, since.
+
+    Hawse-Log-From, -Next, -End: the offset of the first byte, of the one to go on with, of the end as of now.
+    Hawse-Log-Spans: `offset+length:source ...` (1 stdout or terminal, 2 stderr).
+    Hawse-Log-Damaged: `offset+length cause; ...`, causes percent-encoded. Hawse-Job-State: whether more can come.
+    """
+    visit = visit_of(request)
+    async with visit.desk.log_readers:
+        found, piece = await logs.read(
+            visit.desk.world, visit.caller, session, job, offset=offset, since=since, tail=tail, bytes_max=limit or PIECE_DEFAULT,
+        )
+    return Bytes(told_in_headers(piece), state=found.state)
+
+
+def told_in_headers(piece: Piece) -> Piece:
+    """The piece, shortened so that all its spans and damages fit its headers."""
+    cuts = [offset for offset, _, _ in (*piece.spans[limits.SPANS_MAX:], *piece.damaged[limits.DAMAGED_MAX:])]
+    end = max(min(cuts, default=piece.next), piece.first + 1)
+    if end >= piece.next:
+        return piece
+    spans = tuple((o, min(n, end - o), s) for o, n, s in piece.spans if o < end)
+    damaged = tuple((o, min(n, end - o), c) for o, n, c in piece.damaged if o < end)
+    return Piece(piece.data[: end - piece.first], piece.first, end, piece.end, damaged, spans)
+
+
+class Bytes(Response[bytes]):
+    """A piece of a log, sent in parts so that a slow reader holds little of it in its connection."""
+
+    def __init__(self, piece: Piece, *, state: str) -> None:
+        super().__init__(b"", media_type=MEDIA_TYPE)
+        self.piece = piece
+        told = {
+            "content-type": MEDIA_TYPE, "content-length": str(len(piece.data)), "hawse-log-from": str(piece.first),
+            "hawse-log-next": str(piece.next), "hawse-log-end": str(piece.end), "hawse-job-state": str(state),
+        }
+        if piece.spans:
+            told["hawse-log-spans"] = " ".join(f"{offset}+{length}:{source}" for offset, length, source in piece.spans)
+        if piece.damaged:
+            told["hawse-log-damaged"] = "; ".join(f"{offset}+{length} {quote(cause)}" for offset, length, cause in piece.damaged)
+        self.told = [(name.encode(), value.encode("ascii")) for name, value in told.items()]
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._serve
+
+    async def _serve(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.told})
+        data = memoryview(self.piece.data)
+        for start in range(0, max(1, len(data)), SEND_BYTES):
+            part = bytes(data[start : start + SEND_BYTES])
+            await send({"type": "http.response.body", "body": part, "more_body": start + SEND_BYTES < len(data)})
+
+
+HANDLERS = [read]

@@ -1,0 +1,121 @@
+"""Errors as problem documents (RFC 9457): the columns of `domain.errors`, and nothing of our insides.
+
+What HTTP itself refuses (no such path, wrong method, a body that is no JSON) keeps HTTP's status code and uses the code of
+the nearest domain error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.limits import BODY_BYTES_MAX
+from hawse.domain.errors import InternalError, Invalid, NotFound, Problem, TooLarge
+from hawse.services.world import Answered
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class ProblemDocument(msgspec.Struct, kw_only=True):
+    """What went wrong, for programs (`code`, `retry`, further facts) and for people (`detail`, `next`)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retry: bool
+    next: str
+    request: str
+
+
+def document(problem: Problem, *, status: int, request: str) -> bytes:
+    """The problem as JSON. Facts stand beside the fixed fields and never replace one."""
+    fixed = {
+        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": problem.code,
+        "detail": problem.detail, "retry": problem.retry, "next": problem.next_step, "request": request,
+    }
+    return _encode({**problem.facts, **fixed})
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Retry-After where asking again helps by itself; `Conflict` needs a new look first."""
+    return {"Retry-After": "1"} if problem.retry and problem.http in (429, 503) else {}
+
+
+def answer(request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Mapping[str, str] = {}) -> Response[bytes]:  # noqa: B006
+    """The response that tells the problem."""
+    code = status or problem.http
+    return Response(
+        document(problem, status=code, request=visit_of(request).id), status_code=code, media_type=MEDIA_TYPE,
+        headers={**headers_of(problem), **headers},
+    )
+
+
+def on_problem(request: AnyRequest, error: Problem) -> Response[bytes]:
+    """A domain error, as it is."""
+    if error.http >= 500:
+        _log.warning("request %s: %s: %s", visit_of(request).id, error.code, error.detail)
+    if isinstance(error, TooLarge):
+        return answer(request, error, headers={"Connection": "close"})  # the rest of the body is not waited for
+    return answer(request, error)
+
+
+def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """What Litestar refused."""
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return answer(request, NotFound("there is no such path", next_step="GET /schema/openapi.json lists all paths"))
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return answer(request, Invalid(f"{request.method} is not possible here"), status=error.status_code, headers=headers)
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return on_problem(request, TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", limit=BODY_BYTES_MAX))
+        case HTTPStatus.BAD_REQUEST if isinstance(error, ValidationException):
+            return answer(request, Invalid(_said(error), parameters=error.extra))
+        case status if status < 500:
+            return answer(request, Invalid(error.detail), status=status, headers=headers)
+    return on_mistake(request, error)
+
+
+def on_mistake(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Our bug: the log has the traceback, the caller gets the request's id."""
+    visit = visit_of(request)
+    _log.error("request %s: %s %s failed", visit.id, request.method, request.url.path, exc_info=error)
+    return answer(request, InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit.id}"))
+
+
+def on_answered(_request: AnyRequest, error: Answered) -> Response[bytes]:
+    """A retry: the first answer again."""
+    first = error.answer
+    version = msgspec.json.decode(first.body, type=_Versioned).version
+    headers = {"Idempotency-Replayed": "true"} | ({} if version is None else {"ETag": f'"{version}"'})
+    return Response(first.body, status_code=first.status, media_type="application/json", headers=headers)
+
+
+class _Versioned(msgspec.Struct):
+    version: int | None = None
+
+
+def _said(error: ValidationException) -> str:
+    """One sentence from Litestar's list: which parameters, and why."""
+    extra: Any = error.extra
+    if not isinstance(extra, list) or not extra:
+        return "a parameter is missing or wrong"
+    parts = [f"{item.get('key', 'body')}: {item.get('message', 'not valid')}" for item in extra if isinstance(item, dict)]
+    return "; ".join(parts)[:500] or "a parameter is not valid"
+
+
+HANDLERS: dict[int | type[Exception], Any] = {
+    Problem: on_problem, Answered: on_answered, HTTPException: on_http, Exception: on_mistake,
+}
+__all__ = ["HANDLERS", "MEDIA_TYPE", "ProblemDocument", "answer", "document"]

@@ -1,0 +1,125 @@
+"""`/v1/sessions`: create, list, look, describe, end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import QueryParameter
+
+from hawse.api.rest import fields
+from hawse.api.rest.body import Strict
+from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.job import spec_of
+from hawse.api.rest.limits import PAGE_DEFAULT
+from hawse.api.rest.page import Page
+from hawse.api.rest.request_id import once
+from hawse.api.rest.response import answered
+from hawse.api.rest.version import expected
+from hawse.domain.attachment import Attachment
+from hawse.domain.job import Job
+from hawse.domain.session import Lease, Session
+from hawse.services import session as sessions
+from hawse.services.session import SessionView
+
+PATH = "/v1/sessions"
+_encode = msgspec.json.Encoder().encode
+_LIVING = {"living": True, "ended": False, "all": None}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDocument(Session):
+    """A session with what is in it: all its jobs, its living attachments, the number of its last event."""
+
+    jobs: tuple[Job, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    last_seq: int = 0
+
+
+class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """lease: when it ends by itself: never, or with its last job. job: started with it, in the same transaction."""
+
+    alias: fields.Name | None = None
+    description: fields.Description = ""
+    labels: fields.Labels = {}
+    lease: Literal["never", "jobs"] = "never"
+    job: fields.JobSpec | None = None
+
+
+class SessionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is not given stays. alias null takes the alias away; labels replace all labels."""
+
+    alias: fields.Name | msgspec.UnsetType | None = msgspec.UNSET
+    description: fields.Description | msgspec.UnsetType = msgspec.UNSET
+    labels: fields.Labels | msgspec.UnsetType = msgspec.UNSET
+
+
+def encode(view: SessionView) -> bytes:
+    """A SessionDocument as JSON: the session's own fields, then what is in it."""
+    return b'%s,"jobs":%s,"attachments":%s,"last_seq":%d}' % (
+        _encode(view.session)[:-1], _encode(view.jobs), _encode(view.attachments), view.last_seq,
+    )
+
+
+@post(PATH, dto=Strict, return_dto=None, operation_id="create_session", tags=["sessions"])
+async def create(request: AnyRequest, data: NewSession) -> Response[SessionDocument]:
+    """Create a session, and its first job with it."""
+    change = await once(request, 201, encode)
+    wanted = sessions.NewSession(
+        alias=data.alias, description=data.description, labels=data.labels, lease=Lease(data.lease),
+        job=spec_of(data.job) if data.job is not None else None,
+    )
+    made = await sessions.create(visit_of(request).desk.world, change.caller, wanted)
+    location = {"Location": f"{PATH}/{made.session.id}"}
+    return answered(change.body(made), version=made.session.version, status=201, headers=location)
+
+
+@get(PATH, operation_id="list_sessions", tags=["sessions"])
+async def page(
+    request: AnyRequest,
+    which: Annotated[Literal["living", "ended", "all"], QueryParameter(name="state", description="which sessions")] = "living",
+    after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT,
+) -> Response[Page[SessionDocument]]:
+    """The caller's sessions, by age."""
+    visit = visit_of(request)
+    found = await sessions.page(visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit)
+    following = b'"%s"' % found[-1].session.id.encode() if len(found) == limit else b"null"
+    return answered(b'{"items":[%s],"next":%s}' % (b",".join(map(encode, found)), following))
+
+
+@get(PATH + "/{session:str}", operation_id="get_session", tags=["sessions"])
+async def get_one(request: AnyRequest, session: fields.SessionName) -> Response[SessionDocument]:
+    """One session by id or alias. An alias means the living session that has it, else the one that ended last."""
+    visit = visit_of(request)
+    found = await sessions.get(visit.desk.world, visit.caller, session)
+    return answered(encode(found), version=found.session.version)
+
+
+@patch(PATH + "/{session:str}", dto=Strict, return_dto=None, operation_id="describe_session", tags=["sessions"])
+async def describe(request: AnyRequest, session: fields.SessionName, data: SessionChange) -> Response[SessionDocument]:
+    """Change alias, description or labels; with If-Match only if nobody was faster."""
+    change = await once(request, 200, encode)
+    made = await sessions.describe(
+        visit_of(request).desk.world, change.caller, session, version=expected(request),
+        alias=sessions.UNCHANGED if data.alias is msgspec.UNSET else data.alias,
+        description=None if data.description is msgspec.UNSET else data.description,
+        labels=None if data.labels is msgspec.UNSET else data.labels,
+    )
+    return answered(change.body(made), version=made.session.version)
+
+
+@delete(PATH + "/{session:str}", status_code=202, operation_id="end_session", tags=["sessions"])
+async def end(
+    request: AnyRequest, session: fields.SessionName, grace_s: fields.QueryGraceS = None, reason: fields.Reason = "asked",
+) -> Response[SessionDocument]:
+    """Begin to end a session: its jobs are stopped in order, then it is history. Safe to repeat."""
+    change = await once(request, 202, encode)
+    made = await sessions.end(
+        visit_of(request).desk.world, change.caller, session, version=expected(request), grace_s=grace_s, reason=reason,
+    )
+    return answered(change.body(made), version=made.session.version, status=202)
+
+
+HANDLERS = [create, page, get_one, describe, end]

@@ -1,0 +1,63 @@
+"""`/v1/status` and `/healthz`: what runs here, and whether it does."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get
+
+from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.limits import PAGE_MAX
+from hawse.api.rest.response import answered
+from hawse.ports.store import View
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds."""
+
+    version: str
+    pid: int
+    started_at: float
+    store: str
+    store_version: int
+    engine: str
+    state_dir: str
+    sessions: int
+    jobs: int
+    host: str
+    boot_id: str
+
+
+class Health(msgspec.Struct):
+    """It answers, and so does its store."""
+
+    status: str
+
+
+def _counts(view: View) -> tuple[int, int]:
+    count, after = 0, ""
+    while page := view.sessions(living=True, after=after, limit=PAGE_MAX):
+        count += len(page)
+        after = page[-1].id
+        if len(page) < PAGE_MAX:
+            break
+    return count, len(view.living_jobs())
+
+
+@get("/v1/status", operation_id="get_status", tags=["service"])
+async def status(request: AnyRequest) -> Response[Status]:
+    """Version, process, store, engine and counts of the coordinator."""
+    desk = visit_of(request).desk
+    sessions, jobs = await desk.world.store.read(_counts)
+    return answered(_encode({**desk.facts, "sessions": sessions, "jobs": jobs}))
+
+
+@get("/healthz", operation_id="get_health", tags=["service"])
+async def health(request: AnyRequest) -> Response[Health]:
+    """Whether requests are answered: 200, or 503 with a problem when the store can't be read."""
+    await visit_of(request).desk.world.store.read(lambda view: view.sessions(limit=1))
+    return answered(b'{"status":"ok"}')
+
+
+HANDLERS = [status, health]

@@ -1,0 +1,5 @@
+"""`python -m hawse.cli`."""
+
+from hawse.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The terminal that shows a job: bytes through, nothing in between."""

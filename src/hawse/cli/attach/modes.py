@@ -1,0 +1,51 @@
+"""Which terminal modes are on, so that leaving can turn them off again.
+
+This is no terminal emulator: it looks for DEC private modes (ESC [ ? ... h or l) and nothing else. It matters for the
+alternate screen: leaving it when it is not shown would move the cursor.
+Source: xterm control sequences (ctlseqs), "DEC Private Mode Set".
+"""
+
+from __future__ import annotations
+
+import re
+
+_MODE = re.compile(rb"\x1b\[\?([0-9;]{1,60})([hl])")
+_MARK = b"\x1b["
+_TAIL_BYTES = 64  # the longest sequence that is looked for
+_ALTERNATE = (b"1049", b"1047", b"47")
+_OFF_BY_NATURE = (b"1", b"9", b"1000", b"1001", b"1002", b"1003", b"1004", b"1005", b"1006", b"1015", b"1016", b"2004", b"2026")
+# cursor shown; normal keypad; wrapping on; no modified keys; cursor shape, character set and colours as they were
+_PLAIN = b"\x1b[?25h\x1b>\x1b[?7h\x1b[0 q\x1b(B\x0f\x1b[m"
+
+
+class Modes:
+    """See what goes to the terminal; tell how to undo it."""
+
+    __slots__ = ("_on", "_tail")
+
+    def __init__(self) -> None:
+        self._on: set[bytes] = set()
+        self._tail = b""
+
+    def see(self, data: bytes | memoryview) -> None:
+        """Note the modes that these bytes set. Cheap where there is no escape sequence."""
+        whole = self._tail + bytes(data) if self._tail else bytes(data)
+        cut = whole.rfind(b"\x1b", -_TAIL_BYTES)
+        self._tail = whole[cut:] if cut >= 0 else b""
+        if _MARK not in whole:
+            return
+        for numbers, action in _MODE.findall(whole):
+            for number in numbers.split(b";"):
+                if action == b"h":
+                    self._on.add(number)
+                else:
+                    self._on.discard(number)
+
+    def undo(self) -> bytes:
+        """What to write so that the terminal is as it was."""
+        parts = [b"\x1b[?%sl" % mode for mode in _OFF_BY_NATURE if mode in self._on]
+        alternate = next((mode for mode in _ALTERNATE if mode in self._on), None)
+        if alternate is not None:
+            parts += [b"\x1b[r", b"\x1b[?%sl" % alternate]
+        self._on.clear()
+        return b"".join([*parts, b"\x1b[>4m" if alternate is not None else b"", _PLAIN])

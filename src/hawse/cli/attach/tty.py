@@ -1,0 +1,53 @@
+"""The user's terminal: raw while a job is shown, and as it was afterwards, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import termios
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SIZE_DEFAULT = (80, 24)
+
+
+class Terminal:
+    """A terminal's mode and size."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._before: list[Any] | None = None
+
+    def raw(self) -> None:
+        """Every key as it is typed, every byte as it is printed. Raises OSError. Source: termios(3), cfmakeraw."""
+        mode = termios.tcgetattr(self.fd)
+        if self._before is None:
+            self._before = [*mode[:6], list(mode[6])]
+        mode[0] &= ~(
+            termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
+            | termios.ICRNL | termios.IXON
+        )  # fmt: skip
+        mode[1] &= ~termios.OPOST
+        mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
+        mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(self.fd, termios.TCSADRAIN, mode)
+
+    def restore(self) -> None:
+        """As before raw(). Safe to call twice, and when the terminal is gone."""
+        if self._before is None:
+            return
+        try:
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._before)
+        except (OSError, termios.error):
+            pass  # the window was closed
+
+
+def size(fd: int) -> tuple[int, int]:
+    """(columns, rows); 80x24 when it does not say."""
+    try:
+        found = os.get_terminal_size(fd)
+    except OSError:
+        return SIZE_DEFAULT
+    return (found.columns or SIZE_DEFAULT[0], found.lines or SIZE_DEFAULT[1])

@@ -1,0 +1,137 @@
+"""`hawse`: the table of commands and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from hawse.domain.errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+EXIT_USAGE = 64  # EX_USAGE of sysexits(3)
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
+
+# name: what it does. `hawse NAME` imports hawse.cli.commands.NAME and nothing of the others.
+COMMANDS = {
+    "new": "Start a session around a command and attach to it.",
+    "run": "Run a further command in a session.",
+    "attach": "Show a job on this terminal and type into it.",
+    "detach": "Detach somebody from a session; the work goes on.",
+    "ls": "List sessions.",
+    "show": "Show everything about a session or a job.",
+    "logs": "Print what a job printed.",
+    "events": "Print a session's events.",
+    "history": "List ended sessions.",
+    "end": "Stop a session's jobs in order and end it.",
+    "wait": "Wait for a job's end and exit with its code.",
+    "signal": "Send a signal to a job.",
+    "describe": "Change a session's description, labels or name.",
+    "status": "Tell how the coordinator is.",
+    "doctor": "Check what could go wrong on this machine.",
+    "serve": "Run the coordinator in the foreground.",
+    "down": "Stop the coordinator; jobs go on.",
+    "completion": "Print the completion script for a shell.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the table's order: as one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, from its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = import_module(f"hawse.cli.commands.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with a guess at what was meant."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from hawse.client.names import did_you_mean
+
+            ctx.fail(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table: help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from hawse import __version__
+
+        click.echo(f"hawse {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+def group() -> None:
+    """Name a piece of work once; it stays while you come and go.
+
+    A session holds jobs. They run on when you detach, close the terminal or log out; come back with `hawse attach`.
+
+    \b
+    hawse new demo -- vim notes.txt     start a session, attach to it; Ctrl-\\ d detaches
+    hawse ls                            what is there
+    hawse attach demo                   come back
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do one command; its exit code. What goes wrong has been said on stderr."""
+    try:
+        code = group.main(args=list(arguments), prog_name="hawse", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return EXIT_USAGE
+    except click.UsageError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except Problem as error:
+        from hawse.cli.say import problem
+
+        problem(error)
+        return error.exit
+    except BrokenPipeError:
+        # The reader left (`hawse logs x | head`). Nobody is there to be told; keep the interpreter's exit from trying.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + 13
+
+
+def main() -> NoReturn:
+    """The console script."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = code or 128 + 13
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

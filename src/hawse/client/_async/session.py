@@ -1,0 +1,232 @@
+"""A session: its jobs, its events, its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from hawse.client._async.job import Job
+from hawse.client.link import LinkBroken
+from hawse.client.link_async import now, pause
+from hawse.client.records import AttachmentInfo, EventInfo, JobInfo, SessionInfo
+from hawse.client.spec import job_spec
+from hawse.client.sse import EventStream
+from hawse.domain.errors import Broken, Unavailable
+
+if TYPE_CHECKING:
+    from hawse.client._async.server import Server
+    from hawse.client.spec import Text
+
+EVENT_BYTES_MAX = 4 * 1024 * 1024
+EVENTS_PAGE = 500
+SILENCE_S = 60.0  # the feed sends a comment at least every 15 s
+RECONNECT_S_MAX = 60.0
+WAIT_PIECE_S = 20.0
+END = "end"  # the feed's last word: the session has ended and all its events were sent
+
+
+class Session:
+    """A durable session. As a context manager it disconnects on the way out; it never ends by that.
+
+    Its attributes are as of the last answer; refresh() asks again.
+    """
+
+    def __init__(self, server: Server, info: SessionInfo, *, owns_server: bool = False) -> None:
+        self.server = server
+        self.info = info
+        self._owns_server = owns_server
+
+    def __repr__(self) -> str:
+        return f"<Session {self.name} {self.state} {self.id}>"
+
+    @property
+    def id(self) -> str:
+        """The id, valid until the session's history is removed."""
+        return self.info.id
+
+    @property
+    def name(self) -> str:
+        """The alias, or the id when there is none."""
+        return self.info.name
+
+    @property
+    def state(self) -> str:
+        """new, waiting, active, draining or ended."""
+        return self.info.state
+
+    @property
+    def path(self) -> str:
+        """Its place in REST."""
+        return f"/v1/sessions/{self.info.id}"
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Disconnect; the work goes on. Safe to call twice."""
+        if self._owns_server:
+            await self.server.aclose()
+
+    async def refresh(self) -> SessionInfo:
+        """Ask how it is now."""
+        self.info = SessionInfo((await self.server.transport.request("GET", self.path)).json())
+        return self.info
+
+    async def run(
+        self,
+        argv: Sequence[Text],
+        *,
+        tty: bool | tuple[int, int] = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Text | None = None,
+        umask: int | None = None,
+        stdin: str = "null",
+        name: str | None = None,
+        on_lost: str = "report",
+        grace_s: float | None = None,
+        log_on_full: str = "block",
+        leftovers: str = "end",
+    ) -> Job:
+        """Add a job and start it; does not wait for its end.
+
+        env, cwd, umask: None takes the caller's. tty: True, or (columns, rows). stdin: "open" for attach().send().
+        on_lost: "report" or "restart" when its runner or host died. log_on_full: "block" or "drop".
+        Raises Invalid, IllegalMove (the session has ended), Clash (a job has the name).
+        """
+        spec = job_spec(
+            argv,
+            env=env,
+            cwd=cwd,
+            umask=umask,
+            tty=tty,
+            stdin=stdin,
+            name=name,
+            on_lost=on_lost,
+            grace_s=grace_s,
+            log_on_full=log_on_full,
+            leftovers=leftovers,
+        )
+        return await self.add(spec)
+
+    async def add(self, spec: dict[str, Any]) -> Job:
+        """Add a job from a ready specification."""
+        answer = await self.server.transport.request("POST", f"{self.path}/jobs", body=spec)
+        return Job(self, JobInfo(answer.json()))
+
+    async def jobs(self) -> list[Job]:
+        """All its jobs, by age."""
+        return [Job(self, info) for info in (await self.refresh()).jobs]
+
+    async def job(self, name: str) -> Job:
+        """The job with this name or id. Raises NotFound."""
+        answer = await self.server.transport.request("GET", f"{self.path}/jobs/{quote(name, safe='')}")
+        return Job(self, JobInfo(answer.json()))
+
+    async def attachments(self) -> list[AttachmentInfo]:
+        """Who is attached now."""
+        return (await self.refresh()).attachments
+
+    async def detach(self, attachment: str) -> AttachmentInfo:
+        """Detach somebody; the work goes on. Safe to repeat. Raises NotFound."""
+        path = f"{self.path}/attachments/{quote(attachment, safe='')}"
+        return AttachmentInfo((await self.server.transport.request("DELETE", path)).json())
+
+    async def describe(
+        self,
+        *,
+        description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        alias: str | None = None,
+        version: int | None = None,
+    ) -> SessionInfo:
+        """Change what people read about it; None leaves as is.
+
+        version: refuse when somebody changed it since (Conflict).
+        """
+        body = {"description": description, "labels": labels, "alias": alias}
+        body = {key: value for key, value in body.items() if value is not None}
+        answer = await self.server.transport.request("PATCH", self.path, body=body, version=version)
+        self.info = SessionInfo(answer.json())
+        return self.info
+
+    async def end(self, *, grace_s: float | None = None, wait_s: float = 0.0) -> SessionInfo:
+        """Stop its jobs in order and end it. Safe to repeat.
+
+        grace_s: between SIGTERM and SIGKILL; None: each job's own. wait_s: how long to wait until it has ended; the
+        answer tells how far it is.
+        """
+        deadline = now() + wait_s
+        answer = await self.server.transport.request("DELETE", self.path, query={"grace_s": grace_s})
+        self.info = SessionInfo(answer.json())
+        while not self.info.is_over and now() < deadline:
+            living = next((job for job in self.info.jobs if not job.is_over), None)
+            if living is not None:
+                await Job(self, living).wait(min(WAIT_PIECE_S, deadline - now()))
+            else:
+                await pause(0.05)  # its jobs are over; the session follows in the next transaction
+            await self.refresh()
+        return self.info
+
+    async def events(self, from_: int = 1, *, follow: bool = False) -> AsyncGenerator[EventInfo, None]:
+        """Its events from number from_ on, without gap or duplicate; with follow also those to come, until it has
+        ended.
+
+        A broken link is mended and the feed goes on after the last event. Raises Broken for a gap.
+        """
+        next_seq = max(1, from_)
+        broken_at: float | None = None
+        while True:
+            source = self._feed(next_seq) if follow else self._pages(next_seq)
+            try:
+                async with aclosing(source):
+                    async for event in source:
+                        if event.seq < next_seq:
+                            continue
+                        if event.seq > next_seq:
+                            raise Broken(f"session {self.name}: event {event.seq} came where {next_seq} was expected")
+                        next_seq = event.seq + 1
+                        broken_at = None
+                        yield event
+            except (LinkBroken, Unavailable) as error:
+                broken_at = broken_at or now()
+                if now() - broken_at > RECONNECT_S_MAX:
+                    raise Unavailable(
+                        f"the event feed broke: {error}", next_step=f"hawse events {self.name} --from {next_seq}"
+                    ) from error
+                await pause(0.1)
+                continue
+            if not follow or ((await self.refresh()).last_seq < next_seq and self.info.is_over):
+                return
+
+    async def _pages(self, from_: int) -> AsyncGenerator[EventInfo, None]:
+        while True:
+            query = {"from": from_, "limit": EVENTS_PAGE}
+            page = (await self.server.transport.request("GET", f"{self.path}/events", query=query)).json()
+            for item in page["items"]:
+                event = EventInfo(item)
+                yield event
+                from_ = event.seq + 1
+            if not page.get("next") or not page["items"]:
+                return
+
+    async def _feed(self, from_: int) -> AsyncGenerator[EventInfo, None]:
+        stream = EventStream(message_bytes_max=EVENT_BYTES_MAX)
+        headers = {"Accept": "text/event-stream"}
+        source = self.server.transport.stream(
+            f"{self.path}/events",
+            query={"from": from_},
+            headers=headers,
+            silence_s=SILENCE_S,
+        )
+        async with aclosing(source):
+            async for data in source:
+                for _, kind, text in stream.feed(data):
+                    if kind == END:
+                        return
+                    yield EventInfo(json.loads(text))

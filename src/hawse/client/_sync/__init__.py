@@ -1,0 +1,1 @@
+"""The synchronous client, generated from the asyncio one by tools/twins.py."""

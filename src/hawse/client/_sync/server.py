@@ -1,0 +1,112 @@
+"""One coordinator: its sessions and how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from hawse.client._sync.session import Session
+from hawse.client._sync.transport import Transport
+from hawse.client.find import Endpoint
+from hawse.client.names import did_you_mean
+from hawse.client.records import SessionInfo, Status
+from hawse.domain.errors import NotFound
+
+PAGE = 200
+PREFIX_LENGTH_MIN = 4
+NAMES_SEARCHED_MAX = 2000  # for an id's beginning or a name that was mistyped
+
+
+class Server:
+    """A connection to a coordinator. Leaving its block, or close(), disconnects; nothing ends by it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.transport = Transport(endpoint)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect. Safe to call twice."""
+        self.transport.close()
+
+    def status(self) -> Status:
+        """How the coordinator is. Raises Unavailable."""
+        return Status((self.transport.request("GET", "/v1/status")).json())
+
+    def session(self, name: str) -> Session:
+        """The session with this alias (a living one, else the one that ended last), id, or unique beginning of an id.
+
+        Raises NotFound (with names that are near), Denied.
+        """
+        try:
+            answer = self.transport.request("GET", f"/v1/sessions/{quote(name, safe='')}")
+        except NotFound as error:
+            return self._near(name, error)
+        return Session(self, SessionInfo(answer.json()))
+
+    def sessions(self, state: str = "living", *, limit: int | None = None) -> list[Session]:
+        """The sessions by age. state: "living", "ended" or "all"."""
+        found: list[Session] = []
+        for session in self.each_session(state):
+            found.append(session)
+            if limit is not None and len(found) >= limit:
+                break
+        return found
+
+    def each_session(self, state: str = "living") -> Iterator[Session]:
+        """The same, page by page, for very many."""
+        after: str | None = None
+        while True:
+            query = {"state": state, "limit": PAGE, "after": after}
+            page = (self.transport.request("GET", "/v1/sessions", query=query)).json()
+            for item in page["items"]:
+                yield Session(self, SessionInfo(item))
+            after = page.get("next")
+            if not after:
+                return
+
+    def create(
+        self,
+        alias: str | None = None,
+        *,
+        job: dict[str, Any] | None = None,
+        lease: str = "never",
+        description: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> Session:
+        """A new session. job: from hawse.client.spec.job_spec. lease: "never", or "jobs" (ends with its last job).
+
+        Raises Clash (a living session has the alias), Invalid.
+        """
+        body = {"alias": alias, "description": description, "labels": dict(labels or {}), "lease": lease, "job": job}
+        body = {key: value for key, value in body.items() if value is not None}
+        answer = self.transport.request("POST", "/v1/sessions", body=body)
+        return Session(self, SessionInfo(answer.json()))
+
+    def _near(self, name: str, error: NotFound) -> Session:
+        known: list[Session] = []
+        for session in self.each_session("all"):
+            known.append(session)
+            if len(known) >= NAMES_SEARCHED_MAX:
+                break
+        if len(name) >= PREFIX_LENGTH_MIN and not name.strip("0123456789abcdef-"):
+            matches = [session for session in known if session.id.startswith(name)]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                names = ", ".join(f"{session.id} ({session.name})" for session in matches[:5])
+                raise NotFound(
+                    f"{len(matches)} sessions have ids that begin with {name}: {names}", next_step="give more of the id"
+                )
+        if error.facts.get("noun", "session") != "session":
+            raise error
+        near = did_you_mean(name, (session.name for session in known))
+        living = any(not session.info.is_over for session in known)
+        hint = "hawse ls shows yours" if living else "hawse new starts one"
+        raise NotFound(f"there is no session {name!r}{near}", next_step=hint) from error
+# Generated from _async/server.py by tools/twins.py; edit that file, not this one.

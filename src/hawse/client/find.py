@@ -1,0 +1,102 @@
+"""Find the user's coordinator: which socket, is it trustworthy, may one be started there.
+
+`start`: "auto" looks for a running one, else starts one; "never" only looks; "always" replaces a running one by a new
+one (its jobs go on: runners outlive coordinators). Source: requirement S0.2.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from struct import Struct
+
+from hawse.client.places import Places, check_runtime, places
+from hawse.domain.errors import Denied, Invalid, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STARTS = ("auto", "never", "always")
+_PEER = Struct("iII")  # struct ucred: unix(7)
+
+
+class Endpoint:
+    """Where a coordinator listens, and how one gets there.
+
+    where: None for an address that is not our own to start at.
+    """
+
+    __slots__ = ("_checked", "_fresh", "path", "start_mode", "where")
+
+    def __init__(self, path: str, *, start: str, where: Places | None) -> None:
+        if start not in STARTS:
+            raise Invalid(f"start {start!r} is none of {', '.join(STARTS)}")
+        self.path = path
+        self.start_mode = start
+        self.where = where
+        self._checked = False
+        self._fresh = start == "always"
+
+    def prepare(self) -> bool:
+        """Before each connect: is the place ours? With "always", once: a new coordinator. True when one was started.
+
+        Raises Denied, Unavailable.
+        """
+        if self._fresh:
+            self._fresh = False
+            self.start(replace=True)
+            return True
+        if not self._checked and self.where is not None:
+            try:
+                check_runtime(self.where)
+            except FileNotFoundError:
+                return False  # nobody was ever there
+            self._checked = True
+        return False
+
+    def start(self, replace: bool = False) -> None:
+        """Start a coordinator and wait until it is ready.
+
+        Raises Unavailable when that is not wanted or did not work.
+        """
+        if self.where is None or self.start_mode == "never":
+            raise Unavailable(
+                f"no coordinator is running: nobody listens on {self.path}",
+                next_step="start one with: hawse serve" if self.where else "start it there, or unset HAWSE_SERVER",
+            )
+        from hawse.client.start import start_coordinator
+
+        start_coordinator(self.where, replace=replace)
+
+    def check_peer(self, link: socket.socket) -> None:
+        """Whoever listens must be us (or root); else somebody else could read our input. Raises Denied."""
+        _, uid, _ = peer(link)
+        if uid not in (os.getuid(), 0) and self.where is not None:
+            raise Denied(f"the coordinator on {self.path} belongs to user {uid}, not to you", next_step="hawse doctor")
+
+
+def peer(link: socket.socket) -> tuple[int, int, int]:
+    """(pid, uid, gid) of the process at the other end, from the kernel."""
+    pid, uid, gid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return pid, uid, gid
+
+
+def endpoint(server: str | None = None, *, start: str = "auto", environ: Mapping[str, str] | None = None) -> Endpoint:
+    """The endpoint that `server`, else HAWSE_SERVER, else the user's own places name. Raises Invalid."""
+    env = os.environ if environ is None else environ
+    address = server or env.get("HAWSE_SERVER") or ""
+    if not address:
+        where = places(env)
+        return Endpoint(where.socket, start=start, where=where)
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise Invalid(f"server address {address!r}: the path after unix: must be absolute")
+        return Endpoint(path, start="never", where=None)
+    if address.startswith("ssh:"):
+        raise Invalid(
+            f"server address {address!r}: servers over ssh are not supported yet",
+            next_step="log in there and use hawse on that machine",
+        )
+    raise Invalid(f"server address {address!r} is not valid", next_step="use unix:/path/to/coordinator.sock")

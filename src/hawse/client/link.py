@@ -1,0 +1,15 @@
+"""What can happen to a link: a connected stream socket, seen from the client."""
+
+from __future__ import annotations
+
+
+class LinkBroken(Exception):
+    """The other end is gone, or never was there; nothing is known about what it did last."""
+
+
+class LinkAbsent(LinkBroken):
+    """Nobody listens there."""
+
+
+class LinkLate(LinkBroken):
+    """The other end did not answer within the deadline."""

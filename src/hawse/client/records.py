@@ -1,0 +1,291 @@
+"""What REST answers with, as typed objects.
+
+A record takes the fields it knows from a JSON object and keeps the whole object in `raw`, so that an answer from a
+newer coordinator is never an error and `--json` shows all of it. A field that is missing has its default. Records are
+snapshots: read them, do not change them. Source: docs/plan/02.md, "JSON shapes".
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, ClassVar
+
+_NEVER_SHARED = {"labels": dict, "policies": dict, "before": dict, "after": dict}
+
+
+class Record:
+    """A JSON object with typed fields."""
+
+    __slots__ = ("raw",)
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
+    raw: dict[str, Any]
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        defaults = self._defaults
+        for name in self._fields:
+            value = raw.get(name)
+            if value is None:
+                value = _NEVER_SHARED[name]() if name in _NEVER_SHARED else defaults.get(name)
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        known = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields[:5])
+        return f"{type(self).__name__}({known})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and type(other) is type(self) and other.raw == self.raw
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Outcome(Record):
+    """How a job ended. kind: exited (code), signalled (signal), lost (cause), failed (cause, code): it never ran."""
+
+    __slots__ = _fields = ("kind", "code", "signal", "cause")
+    _defaults = {"kind": "lost", "cause": ""}
+    kind: str
+    code: int | None
+    signal: int | None
+    cause: str
+
+    @property
+    def exit_code(self) -> int:
+        """The code that a shell would show: 126 not executable, 127 not found, 128 + n for signal n; 1 for a lost job.
+
+        Source: POSIX shell, 2.8.2.
+        """
+        if self.kind == "signalled":
+            return 128 + (self.signal or 0)
+        if self.kind == "failed":
+            return 126 if self.code is None else self.code
+        return 1 if self.code is None or self.kind == "lost" else self.code
+
+
+class LogInfo(Record):
+    """A job's output log as its runner last told of it.
+
+    state: ok, blocked (waits for room), dropping (bytes are lost).
+    """
+
+    __slots__ = _fields = ("state", "cause", "since", "bytes_dropped")
+    _defaults = {"state": "ok", "cause": "", "bytes_dropped": 0}
+    state: str
+    cause: str
+    since: float | None
+    bytes_dropped: int
+
+
+class JobInfo(Record):
+    """A job. state: pending, starting, running, stopping, ended. Times are Unix seconds."""
+
+    _fields = (
+        "id", "session", "name", "state", "command", "tty", "created_at", "on_lost", "placement", "attempt",
+        "incarnation", "pid", "version", "started_at", "ended_at", "grace_s", "stop_reason", "log_end",
+    )  # fmt: skip
+    __slots__ = (*_fields, "left_behind", "log", "outcome")
+    _defaults = {
+        "id": "", "session": "", "name": "", "state": "pending", "tty": False, "created_at": 0.0, "on_lost": "report",
+        "placement": "local", "attempt": 1, "incarnation": "", "version": 1, "grace_s": 10.0, "stop_reason": "",
+    }  # fmt: skip
+    id: str
+    session: str
+    name: str
+    state: str
+    command: list[str]
+    tty: bool
+    created_at: float
+    on_lost: str
+    placement: str
+    attempt: int
+    incarnation: str
+    pid: int | None
+    version: int
+    started_at: float | None
+    ended_at: float | None
+    grace_s: float
+    stop_reason: str
+    outcome: Outcome | None
+    log: LogInfo
+    log_end: int | None
+    left_behind: list[dict[str, Any]]
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        super().__init__(raw)
+        self.command = list(raw.get("command") or ())
+        self.left_behind = list(raw.get("left_behind") or ())
+        self.log = LogInfo(raw.get("log") or {})
+        outcome = raw.get("outcome")
+        self.outcome = Outcome(outcome) if outcome else None
+
+    @property
+    def is_over(self) -> bool:
+        """Has it ended?"""
+        return self.state == "ended"
+
+
+class AttachmentInfo(Record):
+    """An attachment. state: stale (no link now), attached, detached (reason says why)."""
+
+    __slots__ = _fields = (
+        "id", "session", "job", "who", "where", "mode", "state", "created_at", "link_at", "cursor", "version",
+        "detached_at", "reason",
+    )  # fmt: skip
+    _defaults = {
+        "id": "", "session": "", "job": "", "who": "", "where": "", "mode": "", "state": "", "created_at": 0.0,
+        "link_at": 0.0, "cursor": 0, "version": 1,
+    }  # fmt: skip
+    id: str
+    session: str
+    job: str
+    who: str
+    where: str
+    mode: str
+    state: str
+    created_at: float
+    link_at: float
+    cursor: int
+    version: int
+    detached_at: float | None
+    reason: str | None
+
+
+class SessionInfo(Record):
+    """A session with its jobs (by age) and living attachments. state: new, waiting, active, draining, ended."""
+
+    _fields = (
+        "id", "project", "alias", "owner", "state", "created_at", "description", "labels", "policies", "lease", "epoch",
+        "version", "ended_at", "end_reason", "ended_by", "last_seq",
+    )  # fmt: skip
+    __slots__ = (*_fields, "attachments", "jobs")
+    _defaults = {
+        "id": "", "project": "default", "owner": "", "state": "new", "created_at": 0.0, "description": "",
+        "lease": "never", "epoch": 1, "version": 1, "end_reason": "", "ended_by": "", "last_seq": 0,
+    }  # fmt: skip
+    id: str
+    project: str
+    alias: str | None
+    owner: str
+    state: str
+    created_at: float
+    description: str
+    labels: Mapping[str, str]
+    policies: Mapping[str, Any]
+    lease: str
+    epoch: int
+    version: int
+    ended_at: float | None
+    end_reason: str
+    ended_by: str
+    last_seq: int
+    jobs: list[JobInfo]
+    attachments: list[AttachmentInfo]
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        super().__init__(raw)
+        self.jobs = [JobInfo(job) for job in raw.get("jobs") or ()]
+        self.attachments = [AttachmentInfo(a) for a in raw.get("attachments") or ()]
+
+    @property
+    def name(self) -> str:
+        """What a person types: the alias, or the id when there is none."""
+        return self.alias or self.id
+
+    @property
+    def is_over(self) -> bool:
+        """Has it ended?"""
+        return self.state == "ended"
+
+
+class EventInfo(Record):
+    """One numbered change. seq: 1, 2, 3 ... per session. before, after: the changed fields of the object."""
+
+    __slots__ = _fields = (
+        "session", "seq", "time", "kind", "noun", "object", "before", "after", "by", "request",
+    )  # fmt: skip
+    _defaults = {"session": "", "seq": 0, "time": 0.0, "kind": "", "noun": "", "object": "", "by": "", "request": ""}
+    session: str
+    seq: int
+    time: float
+    kind: str
+    noun: str
+    object: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    by: str
+    request: str
+
+
+class Status(Record):
+    """A coordinator, as it sees itself."""
+
+    __slots__ = _fields = (
+        "version", "pid", "started_at", "store", "store_version", "engine", "state_dir", "sessions", "jobs", "host",
+        "boot_id",
+    )  # fmt: skip
+    _defaults = {
+        "version": "", "pid": 0, "started_at": 0.0, "store": "", "engine": "", "state_dir": "", "sessions": 0,
+        "jobs": 0, "host": "", "boot_id": "",
+    }  # fmt: skip
+    version: str
+    pid: int
+    started_at: float
+    store: str
+    store_version: Any
+    engine: str
+    state_dir: str
+    sessions: int
+    jobs: int
+    host: str
+    boot_id: str
+
+
+class Admission(Record):
+    """What a client needs to reach a job's runner. address is empty when the job has ended: read its log instead."""
+
+    __slots__ = ("address", "attachment", "job", "ticket")
+    attachment: AttachmentInfo | None
+    job: JobInfo
+    address: str
+    ticket: str
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        super().__init__(raw)
+        attachment = raw.get("attachment")
+        self.attachment = AttachmentInfo(attachment) if attachment else None
+        self.job = JobInfo(raw.get("job") or {})
+        self.address = raw.get("address") or ""
+        self.ticket = raw.get("ticket") or ""
+
+
+class Chunk:
+    """A piece of a job's output. offset: of its first byte. source: 1 stdout or terminal, 2 stderr.
+
+    problem: empty, or why the bytes before this piece are missing or these are not to be trusted (a gap, a bad
+    checksum).
+    """
+
+    __slots__ = ("data", "offset", "problem", "source")
+
+    def __init__(self, offset: int, data: bytes, source: int = 1, problem: str = "") -> None:
+        self.offset = offset
+        self.data = data
+        self.source = source
+        self.problem = problem
+
+    def __repr__(self) -> str:
+        return f"Chunk(offset={self.offset}, {len(self.data)} bytes, source={self.source}, problem={self.problem!r})"
+
+
+class LogPiece:
+    """One answer of a job's log. next: where to go on; end: the log's end as of now."""
+
+    __slots__ = ("chunks", "end", "next")
+
+    def __init__(self, chunks: list[Chunk], next: int, end: int) -> None:
+        self.chunks = chunks
+        self.next = next
+        self.end = end

@@ -1,0 +1,101 @@
+"""A job's specification as REST takes it: the caller's surroundings, in an encoding that loses nothing."""
+
+from __future__ import annotations
+
+import os
+from binascii import b2a_base64
+
+from hawse.domain.errors import Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Text = str | bytes | os.PathLike[str]
+
+
+def job_spec(
+    argv: Sequence[Text],
+    *,
+    env: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
+    cwd: Text | None = None,
+    umask: int | None = None,
+    tty: bool | tuple[int, int] = False,
+    stdin: str = "null",
+    name: str | None = None,
+    on_lost: str = "report",
+    grace_s: float | None = None,
+    log_on_full: str = "block",
+    leftovers: str = "end",
+) -> dict[str, Any]:
+    """The request's JobSpec.
+
+    env, cwd, umask: None takes the caller's own. tty: False (pipes), True (80x24) or (columns, rows). stdin: "null" |
+    "open". Raises Invalid when the directory is gone or argv is a single string.
+    """
+    if isinstance(argv, str | bytes):
+        raise Invalid(
+            "argv is one string; give a list of words", next_step=f"for example {['sh', '-c', os.fsdecode(argv)]!r}"
+        )
+    words = [os.fsencode(word) for word in argv]
+    variables = {os.fsencode(k): os.fsencode(v) for k, v in (os.environb if env is None else env).items()}
+    directory = os.fsencode(os.path.abspath(cwd)) if cwd is not None else _here()
+    spec: dict[str, Any] = {
+        "umask": current_umask() if umask is None else umask,
+        "on_lost": on_lost,
+        "log_on_full": log_on_full,
+        "leftovers": leftovers,
+        "stdin": "null" if tty else stdin,
+        **_encoded(words, variables, directory),
+    }
+    if tty:
+        columns, rows = (80, 24) if isinstance(tty, bool) else tty
+        spec["tty"] = {"columns": columns, "rows": rows}
+    if name is not None:
+        spec["name"] = name
+    if grace_s is not None:
+        spec["grace_s"] = grace_s
+    return spec
+
+
+def _here() -> bytes:
+    try:
+        return os.getcwdb()
+    except FileNotFoundError as error:
+        raise Invalid("the working directory does not exist any more", next_step="cd to one that does") from error
+
+
+def _encoded(argv: list[bytes], env: dict[bytes, bytes], cwd: bytes) -> dict[str, Any]:
+    try:
+        return {
+            "encoding": "utf-8",
+            "argv": [word.decode() for word in argv],
+            "env": {name.decode(): value.decode() for name, value in env.items()},
+            "cwd": cwd.decode(),
+        }
+    except UnicodeDecodeError:
+        return {
+            "encoding": "base64",
+            "argv": [_base64(word) for word in argv],
+            "env": {_base64(name): _base64(value) for name, value in env.items()},
+            "cwd": _base64(cwd),
+        }
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def current_umask() -> int:
+    """This process's umask, read without changing it where the kernel tells. Source: proc(5), Umask since Linux 4.7."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"Umask:"):
+                    return int(line.split()[1], 8)
+    except OSError:
+        pass
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

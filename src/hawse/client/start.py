@@ -1,0 +1,221 @@
+"""Start the user's coordinator in the background and wait until it is ready.
+
+Two starters are kept apart by a lock. The coordinator is not our child: an intermediate interpreter makes it a session
+of its own and leaves at once, so that neither a closed terminal nor a long-lived caller has anything to do with it.
+Under a systemd user manager it gets a scope of its own, which logout's KillUserProcesses spares when lingering is on.
+Tried and left: fork in this process (unsafe beside threads); `sh -c '... &'` (leaves SIGINT ignored for every job).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from hawse.client.find import peer
+from hawse.client.places import Places, make_all
+from hawse.domain.errors import Unavailable
+
+READY_S_MAX = 20.0  # a cold disk and a large store; the usual start takes one second
+STOP_S_MAX = 20.0
+LOG_LINES_SHOWN = 8
+_DETACH = """
+import os, sys
+os.setsid()
+pid = os.fork()
+if pid:
+    print(pid, flush=True)
+    os._exit(0)
+null = os.open("/dev/null", os.O_RDWR)
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+os.dup2(null, 0); os.dup2(log, 1); os.dup2(log, 2)
+os.closerange(3, 256)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+_PER_TERMINAL = (
+    "HAWSE_SESSION",
+    "HAWSE_SESSION_NAME",
+    "HAWSE_JOB",
+    "TERM",
+    "COLUMNS",
+    "LINES",
+    "WINDOWID",
+    "TMUX",
+    "STY",
+)
+
+
+def start_coordinator(where: Places, *, replace: bool = False, wait_s: float = READY_S_MAX) -> None:
+    """Start one unless one is there; with `replace`, stop that one first. Returns when it answers.
+
+    Raises Unavailable with the last lines of its log when it does not get ready within wait_s; Denied for unsafe
+    places.
+    """
+    deadline = time.monotonic() + wait_s
+    try:
+        make_all(where)
+    except OSError as error:
+        raise Unavailable(
+            f"{error.filename}: {error.strerror}", next_step="set HAWSE_STATE_DIR to a directory of your own"
+        ) from error
+    with _locked(where, deadline):
+        if is_ready(where.socket):
+            if not replace:
+                return
+            stop_coordinator(where)
+        log_start = os.path.getsize(where.log) if os.path.exists(where.log) else 0
+        scope = scope_prefix()
+        pid = _spawn(where, scope)
+        if not _wait_ready(where, pid, deadline) and scope and _is_gone(pid):
+            pid = _spawn(where, [])  # the user manager refused; logout may then end it, doctor tells
+            _wait_ready(where, pid, deadline)
+        if not is_ready(where.socket):
+            raise _failed(where, pid, log_start, wait_s)
+
+
+def stop_coordinator(where: Places, *, wait_s: float = STOP_S_MAX) -> int | None:
+    """Stop the running coordinator; its pid, or None when none runs. Jobs go on.
+
+    Raises Unavailable when it does not stop.
+    """
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with link:
+        try:
+            link.settimeout(5)
+            link.connect(where.socket)
+        except OSError:
+            return None
+        pid, _, _ = peer(link)
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return pid
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        if not select.select([handle], [], [], wait_s)[0]:
+            raise Unavailable(
+                f"the coordinator (process {pid}) did not stop within {wait_s:g} s",
+                next_step=f"kill -9 {pid}; your jobs go on",
+            )
+    finally:
+        os.close(handle)
+    return pid
+
+
+def is_ready(path: str) -> bool:
+    """Does a coordinator answer on this socket?"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        try:
+            link.settimeout(2)
+            link.connect(path)
+            link.sendall(b"GET /healthz HTTP/1.1\r\nHost: hawse\r\nConnection: close\r\n\r\n")
+            return link.recv(32).startswith(b"HTTP/1.1 2")
+        except OSError:
+            return False
+
+
+def command() -> list[str]:
+    """What is started: this interpreter with this hawse."""
+    return [sys.executable, "-m", "hawse.daemons.coordinator"]
+
+
+def scope_prefix() -> list[str]:
+    """The words that put a command into a scope of the user's systemd, where there is one."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    program = shutil.which("systemd-run")
+    if program is None or not os.path.isdir("/run/systemd/system") or not os.path.exists(f"{runtime}/systemd/private"):
+        return []
+    return [program, "--user", "--scope", "--quiet", "--collect", "--description=hawse coordinator", "--"]
+
+
+class _locked:
+    """Holds an advisory lock on the runtime directory's start.lock, or raises Unavailable at the deadline."""
+
+    def __init__(self, where: Places, deadline: float) -> None:
+        self.path = f"{where.runtime_dir}/start.lock"
+        self.deadline = deadline
+        self.file = -1
+
+    def __enter__(self) -> None:
+        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        while True:
+            try:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > self.deadline:
+                    os.close(self.file)
+                    raise Unavailable(
+                        "somebody else has been starting the coordinator for too long", next_step=f"rm {self.path}"
+                    ) from None
+                time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.file)
+
+
+def _spawn(where: Places, scope: list[str]) -> int:
+    """Start it apart from us; its process id."""
+    environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | where.environ()
+    words = [sys.executable, "-I", "-S", "-c", _DETACH, where.log, *scope, *command()]
+    done = subprocess.run(
+        words,
+        cwd="/",
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=READY_S_MAX,
+    )
+    if done.returncode != 0:
+        raise Unavailable(
+            f"the coordinator could not be started: {done.stderr.decode('utf-8', 'replace').strip()[-500:]}"
+        )
+    return int(done.stdout)
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def _wait_ready(where: Places, pid: int, deadline: float) -> bool:
+    """Until it answers (True), has died, or the deadline is over (False)."""
+    pause = 0.01
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        while time.monotonic() < deadline:
+            if os.path.exists(where.socket) and is_ready(where.socket):
+                return True
+            if select.select([handle], [], [], pause)[0]:
+                return False
+            pause = min(0.1, pause * 1.5)
+    finally:
+        os.close(handle)
+    return False
+
+
+def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailable:
+    try:
+        with open(where.log, "rb") as log:
+            log.seek(log_start)
+            lines = log.read(1 << 20).decode("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
+    except OSError:
+        lines = []
+    how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
+    said = "".join(f"\n    {line}" for line in lines) or " nothing"
+    return Unavailable(
+        f"the coordinator {how}. Its log says:{said}", next_step=f"hawse doctor; the whole log: {where.log}"
+    )

@@ -1,0 +1,1 @@
+"""Who meets whom: the composition roots, the only place that names adapters."""

@@ -1,0 +1,65 @@
+"""The coordinator: REST, store and reconcilers of one user on one machine. `python -m hawse.daemons.coordinator`.
+
+The order of the start is what makes it safe: folders, claims, store, reconcilers, and only then the socket. A second
+coordinator stops at the claims, before it has imported anything slow. Everything that lasts is in the store and in the
+runners, so this process may be killed at any step.
+
+Nothing in it polls: it sleeps until a request, a report, a stored event or the next deadline. uvicorn's own server would
+wake ten times a second; `api/rest/listener.py` serves without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hawse.daemons.folders import claim_runtime, claim_state, prepare
+from hawse.domain.errors import Invalid, Problem
+from hawse.domain.places import Places, places
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code (see domain/errors.py)."""
+    options = _parser().parse_args(words)
+    try:
+        where = chosen_places(options)
+        prepare(where, uid=os.getuid())
+        runtime = claim_runtime(where)
+        state = claim_state(where)
+        from hawse.daemons.serve import Settings, serve  # slow to import; not needed to be refused
+
+        try:
+            return serve(Settings(places=where, store=options.store, foreground=options.foreground))
+        finally:
+            state.release()
+            runtime.release()
+    except Problem as problem:
+        hint = f"\n  {problem.next_step}" if problem.next_step else ""
+        print(f"hawse coordinator: {problem.detail}{hint}", file=sys.stderr)
+        return problem.exit
+
+
+def chosen_places(options: argparse.Namespace) -> Places:
+    """The environment's places, with the options' instead. Raises Invalid."""
+    env = dict(os.environ)
+    for name, value in (("HAWSE_STATE_DIR", options.state_dir), ("HAWSE_RUNTIME_DIR", options.runtime_dir)):
+        if value is not None:
+            if not value:
+                raise Invalid("an empty path is not possible")
+            env[name] = os.path.abspath(value)
+    return places(env, uid=os.getuid(), home=os.path.expanduser("~"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hawse serve", description="Run the coordinator of this user on this machine.")
+    parser.add_argument("--state-dir", metavar="DIR", help="what must last (default: HAWSE_STATE_DIR, ~/.local/state/hawse)")
+    parser.add_argument("--runtime-dir", metavar="DIR", help="sockets and locks (default: HAWSE_RUNTIME_DIR, a folder in /tmp)")
+    parser.add_argument("--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)")
+    parser.add_argument("--foreground", action="store_true", help="say what happens on stderr, too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Who meets whom in the coordinator: store, launcher, clock and logs make the world; REST and reconcilers live in it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import time
+import tomllib
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import uvloop
+
+from hawse import __version__
+from hawse.adapters.clock import SystemClock
+from hawse.api.rest.desk import Desk
+from hawse.api.rest.feed import Feeds
+from hawse.api.rest.listener import Listener
+from hawse.daemons.folders import listening_socket
+from hawse.daemons.log_file import LogFile
+from hawse.domain.errors import InternalError, Invalid, Problem
+from hawse.domain.places import Places
+from hawse.ports.clock import Clock
+from hawse.ports.store import Store
+from hawse.services.reconcile import Reconciler
+from hawse.services.world import World
+
+log = logging.getLogger("hawse.coordinator")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """store: a URL, or None for what config.toml says, else SQLite."""
+
+    places: Places
+    store: str | None = None
+    foreground: bool = False
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; 0. Call it with the claims held. Raises Problem when it can't begin."""
+    lines = LogFile(settings.places.coordinator_log, foreground=settings.foreground)
+    root = logging.getLogger()
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    raise_descriptor_limit()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, lines))
+    except Problem:
+        raise
+    except BaseExceptionGroup as group:
+        problems, others = group.split(Problem)
+        if others is None and problems is not None:
+            raise _first(problems) from group
+        log.exception("the coordinator broke")
+        raise InternalError(f"the coordinator broke; {settings.places.coordinator_log} has the traceback") from group
+    finally:
+        root.removeHandler(lines)
+        lines.close()
+    return 0
+
+
+async def _serve(settings: Settings, lines: LogFile) -> None:
+    places, stop = settings.places, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a handler, not SIG_IGN: that would be inherited by every job
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store, kind = await opened_store(store_url(settings), places, clock)
+        stack.push_async_callback(store.aclose)
+        world = await made_world(store, clock, places)
+        stack.push_async_callback(world.launcher.aclose)
+        async with asyncio.TaskGroup() as tasks:
+            reconciler = tasks.create_task(Reconciler(world).run(), name="reconciler")
+            facts = facts_of(kind, store, places)
+            desk = Desk(world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write)
+            listener = Listener(desk)
+            await asyncio.sleep(0)  # adoption begins
+            await listener.start(listening_socket(places.socket))
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)  # requests leave next to no cycles; see docs/decisions on measured figures
+            log.info("hawse %s serves %s (process %d, store %s)", __version__, places.socket, os.getpid(), kind)
+            try:
+                await stop.wait()
+                log.info("stopping; jobs go on")
+            finally:
+                await listener.aclose()
+                reconciler.cancel()
+        os.unlink(places.socket)
+
+
+def store_url(settings: Settings) -> str:
+    """The store to use: the option, else config.toml, else SQLite. Raises Invalid."""
+    if settings.store is not None:
+        return settings.store
+    try:
+        with open(settings.places.config_file, "rb") as file:
+            url = tomllib.load(file).get("store", {}).get("url", "sqlite")
+    except FileNotFoundError:
+        return "sqlite"
+    except (OSError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise Invalid(f"{settings.places.config_file} can't be read: {error}") from error
+    if not isinstance(url, str):
+        raise Invalid(f"{settings.places.config_file}: [store] url is a text")
+    return url
+
+
+async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, str]:
+    """The store and its kind. Raises Invalid, NewerStore, Unavailable. The URL may hold a password and is never told."""
+    if url == "sqlite":
+        from hawse.adapters.store.sqlite import SqliteStore
+
+        return await SqliteStore.open(places.database, clock), "sqlite"
+    if url.startswith(("postgresql://", "postgres://")):
+        try:
+            from hawse.adapters.store.postgres import PostgresStore
+        except ImportError as error:
+            raise Invalid("PostgreSQL needs the extra pg", next_step="pip install 'hawse[pg]'") from error
+        return await PostgresStore.open(url, clock), "postgresql"
+    raise Invalid(f"the store {url.split(':')[0]!r} is not known; sqlite and postgresql://... are")
+
+
+async def made_world(store: Store, clock: Clock, places: Places) -> World:
+    """The ports of this machine."""
+    from hawse.adapters.launch.local import LocalLauncher
+    from hawse.adapters.log.files import LogFiles
+
+    launcher: Any = LocalLauncher(places, clock)
+    return World(store=store, launcher=launcher, clock=clock, logs=LogFiles(places.jobs))
+
+
+def facts_of(kind: str, store: Store, places: Places) -> dict[str, object]:
+    """What /v1/status tells and what does not change."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot_id = file.read().strip()
+    return {
+        "version": __version__, "pid": os.getpid(), "started_at": time.time(), "store": kind,
+        "store_version": getattr(store, "version", 0), "engine": "compiled" if find_spec("hawse._core") else "python",
+        "state_dir": places.state, "host": socket.gethostname(), "boot_id": boot_id,
+    }
+
+
+def raise_descriptor_limit() -> None:
+    """A connection, a follower and a runner are each a descriptor; the usual soft limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _first(group: BaseExceptionGroup[Any]) -> Problem:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, Problem)
+    return found

@@ -1,0 +1,162 @@
+"""The warm fork server: everything is imported once, each runner is a fork of it.
+
+It outlives the coordinator and knows nothing of what it started: runners are found again by their claims and sockets. A
+connection brings one SPAWN; the forked runner answers it. Idle, it waits in epoll without a timeout.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import sys
+
+from hawse.runner import kin, runner
+from hawse.runner.connection import Connection
+from hawse.runner.door import listen, peer_uid
+from hawse.runner.loop import IN, Loop, Timer
+from hawse.wire import terminal
+from hawse.wire.errors import Malformed, WireError
+from hawse.wire.order import parse_spawn
+
+CONNECTIONS_MAX = 64  # of the same user; the oldest silent one is cut
+ENTRY_S = 10  # for a whole order to come
+QUEUE_BYTES_MAX = 64 * 1024
+PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
+
+
+def command(python: str, source_dir: str, socket_path: str) -> list[str]:
+    """The argv that starts a parent. source_dir: the folder that holds `hawse`. Pure.
+
+    Start it with stdin, stdout and stderr on /dev/null or a file, in any folder, with HAWSE_DAEMON=parent in its environment
+    and without HAWSE_JOB. It makes its own session. Exits 0 at once when another one already listens.
+    """
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from hawse.runner.parent import main; sys.exit(main(sys.argv[2:]))"
+    )
+    return [python, "-I", "-S", "-c", program, source_dir, socket_path]
+
+
+def main(argv: list[str]) -> int:
+    """Serve until killed. 0: another parent serves this socket already."""
+    (path,) = argv
+    os.umask(0o077)
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    if os.getpid() != os.getsid(0):
+        try:
+            os.setsid()
+        except PermissionError:  # already a group's leader: started by a shell with job control
+            pass
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps: runners are on their own
+    os.chdir("/")
+    kin.leave_job_cgroup()
+    prctl = _prctl()
+    prctl(PR_SET_NAME, b"hawse-parent")
+    parent = Parent(path, prctl)
+    gc.collect()
+    gc.freeze()
+    parent.loop.run()
+    return 0
+
+
+def _prctl():  # type: ignore[no-untyped-def]
+    """prctl(2), called with a number and a value. Without ctypes: nothing is set, and orphans are found by tag only."""
+    try:
+        import ctypes
+
+        function = ctypes.CDLL(None, use_errno=True).prctl
+    except (ImportError, OSError, AttributeError):
+        return lambda option, value: -1
+
+    def prctl(option: int, value: int | bytes) -> int:
+        return int(function(option, ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value), 0, 0, 0))
+
+    return prctl
+
+
+class Parent:
+    """Listens and forks."""
+
+    def __init__(self, path: str, prctl) -> None:  # type: ignore[no-untyped-def]
+        self.prctl = prctl
+        self.loop = Loop(failed=_failed)
+        self.sock = listen(path)
+        self._connections: dict[Connection, Timer] = {}
+        self.loop.watch(self.sock.fileno(), IN, self._accept)
+
+    def _accept(self, events: int) -> None:
+        try:
+            sock, _ = self.sock.accept()
+        except OSError:
+            if self._connections:
+                self._cut(next(iter(self._connections)), "busy", "too many connections")
+            return
+        if peer_uid(sock) not in (os.getuid(), 0):
+            sock.close()
+            return
+        if len(self._connections) >= CONNECTIONS_MAX:
+            self._cut(next(iter(self._connections)), "busy", "too many connections; this was the oldest silent one")
+        connection = Connection(
+            sock, self.loop, body_bytes_max=terminal.ORDER_BODY_BYTES_MAX, queue_bytes_max=QUEUE_BYTES_MAX
+        )
+        connection.frames = lambda kind, body: self._order(connection, kind, body)
+        connection.lost = lambda error: self._lost(connection, error)
+        self._connections[connection] = self.loop.after(
+            ENTRY_S, lambda: self._cut(connection, "silent", f"no whole order came in {ENTRY_S} s")
+        )
+
+    def _order(self, connection: Connection, kind: int, body: bytes) -> None:
+        if kind != terminal.SPAWN:
+            raise Malformed("the parent takes SPAWN only")
+        order = parse_spawn(body)
+        if os.fork() == 0:
+            self._become_runner(connection, order)
+        self._forget(connection)
+        connection.close()
+
+    def _become_runner(self, connection: Connection, order) -> None:  # type: ignore[no-untyped-def]
+        """In the child. Never returns, so nothing of the parent's objects is ever closed by accident."""
+        try:
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            reply = os.dup(connection.fd)
+            os.set_blocking(reply, True)
+            os.dup2(reply, 3, inheritable=False)
+            os.closerange(4, 2**20)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            for number in (0, 1):
+                os.dup2(null, number)
+            os.close(null)
+            self.prctl(PR_SET_CHILD_SUBREAPER, 1)
+            self.prctl(PR_SET_NAME, b"hawse-runner")
+            runner.main(order, 3)
+        finally:
+            os._exit(1)
+
+    def _lost(self, connection: Connection, error: Exception | None) -> None:
+        if isinstance(error, WireError):
+            connection.say(terminal.error(error.code, str(error), "nothing was started"))
+        self._forget(connection)
+
+    def _cut(self, connection: Connection, code: str, detail: str) -> None:
+        connection.say(terminal.error(code, detail, "nothing was started"))
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: Connection) -> None:
+        timer = self._connections.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _failed(fd: int, error: Exception) -> None:
+    """Note it on stderr (a file of the coordinator's choice) and go on."""
+    print(f"hawse-parent: descriptor {fd}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+

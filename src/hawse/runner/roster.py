@@ -1,0 +1,346 @@
+"""Who is attached: entry by ticket, rights by mode, pace, slow readers, and whose window size counts."""
+
+from __future__ import annotations
+
+import time
+
+from hawse.runner.attachment import Attachment, History
+from hawse.wire import terminal
+from hawse.wire.errors import Malformed, TicketRefused, WireError
+from hawse.wire.ticket import NonceMemory, Ticket, unseal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hawse.runner.connection import Connection
+    from hawse.runner.job import Job
+    from hawse.runner.limits import Limits
+    from hawse.runner.loop import Loop
+    from hawse.runner.relay import Relay
+    from hawse.wire.order import Order
+
+ASK_AGAIN = "ask the coordinator for a new ticket: hawse attach"
+
+
+class Roster:
+    """All attachments of a job. Enforces each one's mode here, where the bytes come in.
+
+    report: tells the coordinator. changed: called when somebody left or caught up.
+    """
+
+    def __init__(
+        self, order: Order, loop: Loop, limits: Limits, relay: Relay, job: Job, *, report: Callable[..., None],
+        changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.order = order
+        self.loop = loop
+        self.limits = limits
+        self.relay = relay
+        self.job = job
+        self.history = History(relay.log, is_terminal=order.tty is not None)
+        self.present: dict[str, Attachment] = {}
+        self.behind: set[Attachment] = set()
+        self.outcome: dict[str, Any] | None = None
+        self._report = report
+        self._changed = changed
+        self._nonces = NonceMemory(count_max=int(limits.nonces_max))
+        self._sizer: Attachment | None = None
+        self._parting: set[Connection] = set()
+
+    # -- entry --------------------------------------------------------------------------------------------------------
+
+    def enter(self, connection: Connection, body: bytes) -> None:
+        """HELLO has come: let the client in, or tell it why not."""
+        try:
+            hello = terminal.parse_hello(body)
+            ticket = self._admit(hello.ticket)
+            cursor = self._start(hello.start, ticket.mode)
+        except WireError as error:
+            next_step = ASK_AGAIN if isinstance(error, TicketRefused) else ""
+            code = f"ticket_{error.reason}" if isinstance(error, TicketRefused) else error.code
+            connection.say(terminal.error(code, str(error), next_step))
+            connection.close()
+            return
+        older = self.present.pop(ticket.attachment, None)
+        if older is not None:
+            self._drop(older)
+            self._farewell(older, terminal.detach("replaced", "this attachment was linked again from elsewhere"))
+        attachment = self._welcome(connection, hello, ticket, cursor)
+        self._report("attached", attachment=attachment.id, mode=attachment.mode, cursor=attachment.cursor)
+
+    def _admit(self, text: str) -> Ticket:
+        now = time.time()
+        ticket = unseal(text, self.order.secret, now=now)
+        if ticket.job != self.order.job:
+            raise TicketRefused("job")
+        if ticket.attempt not in (0, self.order.attempt):
+            raise TicketRefused("attempt")
+        if len(self.present) >= self.limits.attachments_max and ticket.attachment not in self.present:
+            raise Malformed(f"this job has {len(self.present)} attachments; no more are possible")
+        self._nonces.use(ticket.nonce, expires=ticket.expires, now=now)
+        return ticket
+
+    def _start(self, start: int | str, mode: str) -> int | None:
+        """The cursor to begin at; None: restore the screen."""
+        end = self.relay.log.end
+        if isinstance(start, int):
+            if start > end:
+                raise Malformed(f"HELLO: from {start} is beyond the log's end, {end}")
+            return start
+        if start == "end":
+            return end
+        return None if mode != "read" and self.job.has_terminal else self.job.tail_start()
+
+    def _welcome(self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None) -> Attachment:
+        restore = self.job.restore(hello.columns, hello.rows, sizes=ticket.mode == "control") if cursor is None else None
+        offset = self.relay.log.end if cursor is None else cursor
+        attachment = Attachment(connection, id=ticket.attachment, mode=ticket.mode, cursor=offset, history=self.history)
+        attachment.upto_date = self._upto_date
+        attachment.moved = self._moved
+        self.present[attachment.id] = attachment
+        self.behind.add(attachment)
+        connection.reader.body_bytes_max = terminal.CLIENT_BODY_BYTES_MAX
+        connection.frames = lambda kind, body: self._frame(attachment, kind, body)
+        connection.lost = lambda error: self._lost(attachment, error)
+        connection.stuck = lambda: self._stuck(attachment)
+        if attachment.mode == "control" and self.job.takes_input:
+            connection.raw = lambda data: self._typed_raw(attachment, data)
+        if attachment.mode == "control":
+            self._sized(attachment, hello.columns, hello.rows)
+        columns, rows = self.job.size
+        welcome = terminal.Welcome(
+            job=self.order.job, attachment=attachment.id, mode=attachment.mode, tty=self.job.has_terminal, offset=offset,
+            end=self.relay.log.end, columns=columns, rows=rows,
+        )  # fmt: skip
+        connection.progress_at = time.monotonic()
+        connection.say(terminal.welcome(welcome))
+        if restore is not None:
+            connection.queue_bytes_max += sum(map(len, restore.frames))
+            for one in restore.frames:
+                connection.say(one)
+            if not restore.is_exact:
+                self.job.redraw()
+        if connection.is_open and connection.is_idle:
+            attachment.catch_up()
+        return attachment
+
+    # -- what clients say ---------------------------------------------------------------------------------------------
+
+    def _typed_raw(self, attachment: Attachment, data: bytes) -> bool:
+        typed = terminal.sole_input(data)
+        if typed is None:
+            return False
+        self._typed(attachment, typed)
+        return True
+
+    def _typed(self, attachment: Attachment, data: bytes) -> None:
+        if self._sizer is not attachment and attachment.columns:
+            self._apply_size(attachment)
+        if not self.relay.type(data):
+            for one in self.present.values():
+                one.connection.read_on(False)
+        if self.relay.typed:
+            self.job.watch_input()
+
+    def read_on(self) -> None:
+        """The job read what was typed: clients may go on typing."""
+        for one in self.present.values():
+            one.connection.read_on(True)
+
+    def _frame(self, attachment: Attachment, kind: int, body: bytes) -> None:
+        if kind == terminal.PING:
+            attachment.connection.say(terminal.pong(body))
+        elif kind == terminal.PONG:
+            terminal.parse_tick(body)
+        elif kind == terminal.DETACH:
+            reason, _ = terminal.parse_detach(body)
+            self._leave(attachment, "asked" if reason not in ("lost", "idle") else reason)
+            attachment.connection.close()
+        elif kind in (terminal.INPUT, terminal.RESIZE, terminal.SIGNAL, terminal.INPUT_END):
+            if attachment.mode == "control":
+                self._control(attachment, kind, body)
+            else:
+                self._refuse(attachment, "read_only", f"this attachment may {attachment.mode}, not type")
+        else:
+            raise Malformed(f"a client does not send frames of type {kind}")
+
+    def _control(self, attachment: Attachment, kind: int, body: bytes) -> None:
+        if kind == terminal.RESIZE:
+            self._sized(attachment, *terminal.parse_resize(body))
+        elif kind == terminal.SIGNAL:
+            self.job.signal_foreground(terminal.parse_signal(body))
+        elif not self.job.takes_input:
+            self._refuse(attachment, "no_input", "this job has no input")
+        elif kind == terminal.INPUT:
+            self._typed(attachment, body)
+        else:
+            self.job.end_input()
+
+    def _refuse(self, attachment: Attachment, kind: str, detail: str) -> None:
+        if not attachment.told_refused:  # once: a held-down key is no reason for a thousand notices
+            attachment.told_refused = True
+            attachment.connection.say(terminal.notice(kind, detail))
+
+    # -- size ---------------------------------------------------------------------------------------------------------
+
+    def _sized(self, attachment: Attachment, columns: int, rows: int) -> None:
+        if columns and rows:
+            attachment.columns = min(columns, terminal.CELLS_MAX)
+            attachment.rows = min(rows, terminal.CELLS_MAX)
+            self._apply_size(attachment)
+
+    def _apply_size(self, attachment: Attachment) -> None:
+        self._sizer = attachment
+        attachment.active_at = time.monotonic()
+        self.job.resize(attachment.columns, attachment.rows)
+
+    def _next_sizer(self) -> None:
+        able = [one for one in self.present.values() if one.mode == "control" and one.columns]
+        self._sizer = None
+        if able:
+            newest = max(able, key=lambda one: one.active_at)
+            self._sizer = newest
+            self.job.resize(newest.columns, newest.rows)
+
+    # -- output -------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Take those who could not take the last burst out of the relay's way."""
+        fallen, self.relay.fallen = self.relay.fallen, []
+        for attachment, frame, sent in fallen:
+            self.relay.live.remove(attachment)
+            if sent < 0:
+                self._lost(attachment, None)
+                attachment.connection.close()
+                continue
+            attachment.fell(frame, sent, self.relay.log.end)
+            self.behind.add(attachment)
+
+    def _stuck(self, attachment: Attachment) -> None:
+        """A notice did not fit: output may not be put into its middle."""
+        if attachment.live:
+            attachment.live = False
+            self.relay.live.remove(attachment)
+            self.behind.add(attachment)
+            attachment.connection.progress_at = time.monotonic()
+
+    def must_pace(self) -> bool:
+        """Is a living controller so far behind that the job should wait for it?"""
+        now = time.monotonic()
+        for one in self.behind:
+            if one.mode == "control" and one.behind_bytes > self.limits.pace_bytes:
+                if now - one.connection.progress_at < self.limits.pace_s:
+                    return True
+        return False
+
+    def watch_slow(self) -> None:
+        """Start the clock of those who are very far behind."""
+        for one in self.behind:
+            if not one.slow_timer and one.behind_bytes > self.limits.slow_bytes:
+                self._start_clock(one)
+
+    def _start_clock(self, attachment: Attachment) -> None:
+        attachment.slow_timer = True
+        allowed = self._allowed_s(attachment)
+        passed = time.monotonic() - attachment.connection.progress_at
+        self.loop.after(max(0.01, allowed - passed), lambda: self._slow_due(attachment))
+
+    def _allowed_s(self, attachment: Attachment) -> float:
+        return self.limits.follow_s if attachment.mode == "read" else self.limits.slow_s
+
+    def _slow_due(self, attachment: Attachment) -> None:
+        attachment.slow_timer = False
+        if self.present.get(attachment.id) is not attachment or attachment not in self.behind:
+            return
+        if attachment.behind_bytes <= self.limits.slow_bytes:
+            return
+        stalled_s = time.monotonic() - attachment.connection.progress_at
+        if stalled_s < self._allowed_s(attachment):
+            self._start_clock(attachment)
+            return
+        detail = f"nothing was read for {stalled_s:.0f} s and {attachment.behind_bytes} bytes wait; come back at the cursor"
+        self._leave(attachment, "slow")
+        self._farewell(attachment, terminal.notice("slow", detail, cursor=attachment.cursor))
+
+    def _upto_date(self, attachment: Attachment) -> None:
+        self.behind.discard(attachment)
+        if not attachment.live:
+            attachment.live = True
+            self.relay.live.append(attachment)
+        self._changed()
+
+    def _moved(self, attachment: Attachment) -> None:
+        self._changed()
+
+    def tell(self, frame: bytes) -> None:
+        """Say something to everybody."""
+        for one in list(self.present.values()):
+            one.connection.say(frame)
+
+    # -- leaving ------------------------------------------------------------------------------------------------------
+
+    def detach(self, id: str, reason: str, words: str) -> bool:
+        """Cut one attachment and tell it why. False: there is none."""
+        attachment = self.present.get(id)
+        if attachment is None:
+            return False
+        self._leave(attachment, reason)
+        self._farewell(attachment, terminal.detach(reason, words))
+        return True
+
+    def _lost(self, attachment: Attachment, error: Exception | None) -> None:
+        if isinstance(error, WireError):
+            attachment.connection.say(terminal.error(error.code, str(error)))
+        self._leave(attachment, "lost")
+
+    def _leave(self, attachment: Attachment, reason: str) -> None:
+        if self.present.get(attachment.id) is not attachment:
+            return
+        del self.present[attachment.id]
+        self._drop(attachment)
+        self._report("detached", attachment=attachment.id, reason=reason, cursor=attachment.cursor)
+        self._changed()
+
+    def _drop(self, attachment: Attachment) -> None:
+        self.behind.discard(attachment)
+        if attachment in self.relay.live:
+            self.relay.live.remove(attachment)
+        attachment.live = False
+        if self._sizer is attachment:
+            self._next_sizer()
+
+    def _farewell(self, attachment: Attachment, frame: bytes) -> None:
+        """Say the last word and close, at the latest after farewell_s."""
+        connection = attachment.connection
+        attachment.closing = True
+        connection.raw = None
+        connection.frames = lambda kind, body: None
+        connection.lost = lambda error: None
+        connection.stuck = None
+        connection.say(frame)
+        if connection.is_idle:
+            connection.close()
+        else:
+            self._parting.add(connection)
+            self.loop.after(self.limits.farewell_s, lambda: self._parted(connection))
+
+    def _parted(self, connection: Connection) -> None:
+        connection.close()
+        self._parting.discard(connection)
+        self._changed()
+
+    @property
+    def is_parted(self) -> bool:
+        """Has everybody who was cut got the last word, or had the time for it?"""
+        return not any(connection.is_open for connection in self._parting)
+
+    def end(self, outcome: dict[str, Any]) -> None:
+        """Tell EXIT to everybody who has everything. Call again when somebody caught up."""
+        for attachment in list(self.present.values()):
+            if attachment not in self.behind and attachment.connection.is_idle:
+                del self.present[attachment.id]
+                self._drop(attachment)
+                self._report("detached", attachment=attachment.id, reason="ended", cursor=attachment.cursor)
+                self._farewell(attachment, terminal.message(terminal.EXIT, **outcome))

@@ -1,0 +1,1 @@
+"""What is done: one verb is one function, and it awaits ports only."""

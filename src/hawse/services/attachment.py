@@ -1,0 +1,156 @@
+"""The verbs of attachments: attach (a ticket for the runner), detach, page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hawse.domain import attachment as attachments
+from hawse.domain import job as jobs
+from hawse.domain.attachment import Attachment, Mode, Reason
+from hawse.domain.errors import Invalid, LimitReached, NotFound
+from hawse.domain.ids import RANDOM_BYTES, AttachmentId, is_uuid, uuid7
+from hawse.domain.job import Job
+from hawse.domain.session import Session
+from hawse.ports.store import Unit, View
+from hawse.services.gate import job_of, session_of
+from hawse.services.world import Caller, World
+from hawse.wire.ticket import Ticket, seal
+
+ATTACHMENTS_MAX = 1000  # living ones of one session
+TICKET_S = 60.0  # a ticket is used at once; a minute forgives a slow machine
+NONCE_BYTES = 16
+READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a client needs to reach the runner.
+
+    ticket and address are empty when the job has ended: read its log instead.
+    """
+
+    job: Job
+    attachment: Attachment | None
+    address: str
+    ticket: str
+
+
+async def attach(
+    world: World,
+    caller: Caller,
+    session_name: str,
+    *,
+    job: str | None,
+    mode: str,
+    where: str,
+    resume: str | None = None,
+) -> Admission:
+    """Admit the caller to a job's runner: record the attachment, hand out a single-use ticket.
+
+    mode: "control", "watch", or "read" (follows the log; no attachment is recorded). job None: see `chosen_job`.
+    resume: the attachment to go on with after its link broke; when it has ended meanwhile, a new one is made.
+    Raises NotFound, Denied, Invalid, LimitReached.
+    If cancelled: an attachment that nobody links to is lost after a minute.
+    """
+    if mode not in (READ, Mode.CONTROL, Mode.WATCH):
+        raise Invalid(f"mode {mode!r} is none of control, watch, read")
+    now = world.clock.now()
+    fresh = AttachmentId(uuid7(now, world.clock.random(RANDOM_BYTES)))
+
+    def verb(unit: Unit) -> tuple[Job, Attachment | None, str]:
+        session = session_of(unit, caller, session_name)
+        found = chosen_job(unit, session, job)
+        if found.state == jobs.S.ENDED:
+            return found, None, ""
+        secret = unit.order(found.id).secret
+        if mode == READ:
+            return found, None, secret
+        return found, _attachment(unit, caller, session, found, Mode(mode), where, resume, fresh, now), secret
+
+    if mode == READ:
+        found, attachment, secret = await world.store.read(lambda view: _reading(view, caller, session_name, job))
+    else:
+        found, attachment, secret = await world.store.write(verb)
+    if not secret:
+        return Admission(found, None, "", "")
+    ticket = Ticket(
+        job=found.id,
+        attempt=0,
+        attachment=attachment.id if attachment else fresh,
+        mode=mode,
+        expires=int(now + TICKET_S),
+        nonce=world.clock.random(NONCE_BYTES).hex(),
+    )
+    return Admission(found, attachment, world.launcher.address(found.id), seal(ticket, bytes.fromhex(secret)))
+
+
+def _reading(view: View, caller: Caller, session_name: str, job: str | None) -> tuple[Job, Attachment | None, str]:
+    found = chosen_job(view, session_of(view, caller, session_name), job)
+    return found, None, "" if found.state == jobs.S.ENDED else view.order(found.id).secret
+
+
+def _attachment(
+    unit: Unit,
+    caller: Caller,
+    session: Session,
+    job: Job,
+    mode: Mode,
+    where: str,
+    resume: str | None,
+    fresh: AttachmentId,
+    now: float,
+) -> Attachment:
+    living = unit.attachments(session.id)
+    for known in living:
+        if known.id == resume and known.job == job.id and known.who == caller.principal and known.mode == mode:
+            return known
+    if len(living) >= ATTACHMENTS_MAX:
+        raise LimitReached(
+            f"session {session.name} has {len(living)} attachments; at most {ATTACHMENTS_MAX} are possible"
+        )
+    made = attachments.created(
+        id=fresh, session=session.id, job=job.id, who=caller.principal, where=where, mode=mode, now=now
+    )
+    kept = unit.change(None, made, kind="attachment.created", by=caller.principal)
+    assert isinstance(kept, Attachment)
+    return kept
+
+
+def chosen_job(view: View, session: Session, name: str | None) -> Job:
+    """The named job; without a name the newest living one with a terminal, else the newest living, else the newest.
+
+    Raises NotFound when the session has none.
+    """
+    if name is not None:
+        return job_of(view, session, name)
+    all_jobs = view.jobs(session.id)
+    if not all_jobs:
+        raise NotFound(f"session {session.name} has no job yet", next_step=f"hawse run {session.name} -- COMMAND")
+    living = [job for job in all_jobs if job.state in jobs.LIVING]
+    return ([job for job in living if job.tty] or living or all_jobs)[-1]
+
+
+async def detach(world: World, caller: Caller, session_name: str, id: str) -> Attachment:
+    """End one attachment; the work goes on. Safe to repeat. Raises NotFound, Denied."""
+    now = world.clock.now()
+
+    def verb(unit: Unit) -> Attachment:
+        session = session_of(unit, caller, session_name)
+        if not is_uuid(id):
+            raise Invalid(f"{id[:60]!r} is not the id of an attachment")
+        attachment = unit.attachment(id)
+        if attachment.session != session.id:
+            raise NotFound(f"session {session.name} has no attachment {id}")
+        after, effects = attachments.detached(attachment, reason=Reason.ASKED, now=now)
+        if after is attachment:
+            return attachment
+        kept = unit.change(attachment, after, kind="attachment.detached", by=caller.principal, effects=effects)
+        assert isinstance(kept, Attachment)
+        return kept
+
+    return await world.store.write(verb)
+
+
+async def page(world: World, caller: Caller, session_name: str) -> list[Attachment]:
+    """The living attachments of a session."""
+    return await world.store.read(lambda view: view.attachments(session_of(view, caller, session_name).id))

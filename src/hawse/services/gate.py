@@ -1,0 +1,36 @@
+"""Who may do what: one gate per verb. Until grants come, a session is its owner's alone."""
+
+from __future__ import annotations
+
+from hawse.domain.errors import Conflict, Denied, NotFound
+from hawse.domain.ids import is_uuid
+from hawse.domain.job import Job
+from hawse.domain.session import Session
+from hawse.ports.store import View
+from hawse.services.world import Caller
+
+
+def session_of(view: View, caller: Caller, name: str) -> Session:
+    """The session with this id or alias, if the caller may see it. Raises NotFound, Denied."""
+    session = view.session(name) if is_uuid(name) else view.session_named(caller.project, name)
+    if session.owner != caller.principal:
+        raise Denied(f"session {name} belongs to somebody else", session=session.id)
+    return session
+
+
+def job_of(view: View, session: Session, name: str) -> Job:
+    """The job with this id or name in the session. Raises NotFound."""
+    job = view.job(name) if is_uuid(name) else view.job_named(session.id, name)
+    if job.session != session.id:
+        raise NotFound(f"session {session.name} has no job {name}", session=session.id)
+    return job
+
+
+def check_version(row: Session | Job, expected: int | None) -> None:
+    """Raises Conflict when the caller decided on an older version than the present one."""
+    if expected is not None and row.version != expected:
+        raise Conflict(
+            f"{type(row).__name__.lower()} {row.id} is at version {row.version}, not {expected}: "
+            " somebody changed it meanwhile",
+            version=row.version,
+        )

@@ -1,0 +1,321 @@
+"""What makes the world fit the store: adoption, effects, reports, deadlines.
+
+Nothing here is remembered between two runs. A coordinator that is killed at any step leaves stored effects, which are
+done again, and runners, which are adopted again; reports that were not committed were not acknowledged and come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from hawse.domain import attachment as attachments
+from hawse.domain import job as jobs
+from hawse.domain.attachment import STALE_S, Reason
+from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob
+from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
+from hawse.domain.job import Job
+from hawse.domain.session import Session
+from hawse.ports.launcher import Start
+from hawse.ports.store import Order, Pending, Unit, View
+from hawse.services import report as reports
+from hawse.services.session import settle
+from hawse.services.world import World
+
+T = TypeVar("T")
+log = logging.getLogger("hawse.reconcile")
+
+EFFECTS_AT_ONCE = 256
+EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
+JOBS_AT_ONCE = 32
+BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
+HOUSEKEEPING_S = 3600.0
+RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
+ANSWERS_KEPT_S = 86400.0
+STALE_BATCH = 500
+
+
+class Reconciler:
+    """One per coordinator that leads. `run` returns only when cancelled."""
+
+    def __init__(self, world: World, *, retention_s: float = RETENTION_S) -> None:
+        self.world = world
+        self.retention_s = retention_s
+        self.adopted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reports())
+            group.create_task(self._adoption_then_effects())
+            group.create_task(self._deadlines())
+
+    async def _adoption_then_effects(self) -> None:
+        await self._adopt()
+        self.adopted.set()
+        await self._effects()
+
+    # -- adoption
+    # -----------------------------------------------------------------------------------------------------------
+
+    async def _adopt(self) -> None:
+        """Find every runner again; what became of jobs without one comes as a report."""
+
+        def query(view: View) -> list[Job]:
+            starts = {e.effect.job for e in view.effects_due(float("inf"), 1_000_000) if isinstance(e.effect, StartJob)}
+            return [job for job in view.living_jobs() if job.state in jobs.WITH_RUNNER and job.id not in starts]
+
+        await self._each(await self._reading(query), self._adopt_one)
+        await self._settle_all()
+
+    async def _adopt_one(self, job: Job) -> None:
+        for pause in (*BACK_OFF_S, BACK_OFF_S[-1], BACK_OFF_S[-1]):
+            try:
+                order = await self.world.store.read(lambda view: view.order(job.id))
+                await self.world.launcher.adopt(_start(job, order))
+                if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
+                    await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
+                return
+            except (Unavailable, Broken) as problem:
+                log.warning("adopting job %s failed, trying again: %s", job.id, problem)
+                await self.world.clock.sleep(pause)
+        log.error("job %s could not be adopted; the next start of the coordinator tries again", job.id)
+
+    async def _settle_all(self) -> None:
+        """A session whose last job ended in the very commit before a crash is settled already;
+
+        this is for restored backups.
+        """
+
+        def verb(unit: Unit) -> None:
+            now = self.world.clock.now()
+            after = ""
+            while page := unit.sessions(living=True, after=after, limit=1000):
+                after = page[-1].id
+                for session in page:
+                    settle(unit, session, now=now)
+
+        await self._writing(verb)
+
+    # -- effects
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def _effects(self) -> None:
+        """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else."""
+        busy: set[str] = set()
+        nudge, room = asyncio.Event(), asyncio.Semaphore(JOBS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._nudge_on_effects(nudge))
+            while True:
+                nudge.clear()
+                now = self.world.clock.now()
+                due, next_at = await self._due(now, busy)
+                for key, queue in due.items():
+                    busy.add(key)
+                    group.create_task(self._queue(key, queue, busy, nudge, room))
+                wait_s = HOUSEKEEPING_S if next_at is None else max(0.01, next_at - now)
+                timer = group.create_task(self._nudge_after(min(wait_s, HOUSEKEEPING_S), nudge))
+                await nudge.wait()
+                timer.cancel()
+
+    async def _due(self, now: float, busy: set[str]) -> tuple[dict[str, list[Pending]], float | None]:
+        """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due."""
+
+        def query(view: View) -> tuple[list[Pending], float | None]:
+            return view.effects_due(now, EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(busy)), view.next_effect_at(now)
+
+        found, next_at = await self._reading(query)
+        by_job: dict[str, list[Pending]] = {}
+        for pending in found:
+            key = getattr(pending.effect, "job", pending.session)
+            if key not in busy:
+                by_job.setdefault(key, []).append(pending)
+        return by_job, next_at
+
+    async def _nudge_on_effects(self, nudge: asyncio.Event) -> None:
+        while True:
+            await self.world.store.wait_effect(timeout_s=HOUSEKEEPING_S)
+            nudge.set()
+
+    async def _nudge_after(self, seconds: float, nudge: asyncio.Event) -> None:
+        await self.world.clock.sleep(seconds)
+        nudge.set()
+
+    async def _queue(
+        self, key: str, queue: list[Pending], busy: set[str], nudge: asyncio.Event, room: asyncio.Semaphore
+    ) -> None:
+        try:
+            async with room:
+                await self._in_order(queue)
+        finally:
+            busy.discard(key)
+            nudge.set()
+
+    async def _in_order(self, queue: list[Pending]) -> None:
+        """The effects on one job, one after the other; a failure puts off the rest with it."""
+        for number, pending in enumerate(queue):
+            try:
+                await self._do(pending)
+            except Problem as problem:
+                level = logging.WARNING if isinstance(problem, (Unavailable, Broken)) else logging.ERROR
+                log.log(
+                    level,
+                    "effect %s of session %s put off: %s",
+                    type(pending.effect).__name__,
+                    pending.session,
+                    problem,
+                )
+                await self._put_off([p.id for p in queue[number:]], pending.attempts)
+                return
+            await self._done(pending.id)
+
+    async def _done(self, id: int) -> None:
+        await self._writing(lambda unit: unit.effect_done(id))
+
+    async def _put_off(self, ids: list[int], attempts: int) -> None:
+        due_at = self.world.clock.now() + BACK_OFF_S[min(attempts, len(BACK_OFF_S) - 1)]
+
+        def verb(unit: Unit) -> None:
+            for id in ids:
+                unit.effect_failed(id, due_at=due_at)
+
+        await self._writing(verb)
+
+    async def _do(self, pending: Pending) -> None:
+        launcher = self.world.launcher
+        match pending.effect:
+            case StartJob(job=id, attempt=attempt):
+                await self._start(id, attempt)
+            case StopJob(job=id, attempt=attempt, grace_s=grace_s):
+                await launcher.stop(id, attempt, grace_s=grace_s)
+            case CutAttachment(job=id, attachment=attachment, reason=reason):
+                await launcher.cut(id, attachment, reason=reason, message="")
+            case ForgetRunner(job=id, attempt=attempt):
+                await launcher.forget(id, attempt)
+            case RemoveHistory(session=session):
+                await self._remove(session)
+
+    async def _start(self, id: str, attempt: int) -> None:
+        try:
+            job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
+        except NotFound:
+            return  # it ended meanwhile: its order is gone
+        if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
+            return
+        start = _start(job, order)
+        if job.state == jobs.S.STARTING:
+            await self.world.launcher.start(start)
+        else:  # its stop was asked before its start was done: find out whether it runs, never start it now
+            await self.world.launcher.adopt(start)
+
+    # -- reports
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def _reports(self) -> None:
+        async for report in self.world.launcher.reports():
+            pause = iter((*BACK_OFF_S,))
+            while True:
+                try:
+                    await reports.take(self.world, report)
+                    break
+                except Unavailable as problem:  # a full disk: hold on to it until there is room
+                    log.warning("report %s of job %s not stored yet: %s", type(report).__name__, report.job, problem)
+                    await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
+                except Problem:
+                    log.exception("report %s of job %s cannot be taken", type(report).__name__, report.job)
+                    break
+
+    # -- deadlines
+    # ----------------------------------------------------------------------------------------------------------
+
+    async def _deadlines(self) -> None:
+        """Links that stayed away, old answers, history whose retention is over. Each is decided from stored times."""
+        count = 0
+        while True:
+            now = self.world.clock.now()
+            next_at = min(now + HOUSEKEEPING_S, await self._drop_stale(now))
+            await self._remove_old(now)
+            count = await self.world.store.wait_event("*", after=count, timeout_s=max(0.05, next_at - now))
+            await self.world.clock.sleep(1.0)  # under load once a second is often enough
+
+    async def _drop_stale(self, now: float) -> float:
+        """Detach what is overdue; the time when the next one will be."""
+
+        def verb(unit: Unit) -> float:
+            for attachment in unit.stale_attachments(STALE_BATCH):
+                if not attachments.is_overdue(attachment, now=now):
+                    return attachment.link_at + STALE_S
+                gone, effects = attachments.detached(attachment, reason=Reason.LOST, now=now)
+                unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=effects)
+            return now + HOUSEKEEPING_S
+
+        stale = await self._reading(lambda view: view.stale_attachments(1))
+        if not stale:
+            return now + HOUSEKEEPING_S
+        if not attachments.is_overdue(stale[0], now=now):
+            return stale[0].link_at + STALE_S
+        return await self._writing(verb)
+
+    async def _remove_old(self, now: float) -> None:
+        old = await self._reading(lambda view: view.session_ids_ended_before(now - self.retention_s, 100))
+        for session in old:
+            await self._remove(session)
+        if old:
+            await self._writing(lambda unit: unit.drop_answers_before(now - ANSWERS_KEPT_S))
+
+    async def _remove(self, session: str) -> None:
+        """Logs first: a crash between the two leaves a session that is removed again, never files without a session."""
+        try:
+            found: tuple[Session, list[Job]] = await self.world.store.read(
+                lambda view: (view.session(session), view.jobs(session))
+            )
+        except NotFound:
+            return
+        for job in found[1]:
+            await self.world.launcher.remove(job.id)
+        await self._writing(lambda unit: unit.remove_session(session))
+
+    # -- help
+    # ---------------------------------------------------------------------------------------------------------------
+
+    async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+        """Do the work for each item, JOBS_AT_ONCE at a time."""
+        room = asyncio.Semaphore(JOBS_AT_ONCE)
+
+        async def one(item: T) -> None:
+            async with room:
+                await work(item)
+
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(one(item))
+
+    async def _reading(self, query: Callable[[View], T]) -> T:
+        return await self._until_available(lambda: self.world.store.read(query))
+
+    async def _writing(self, verb: Callable[[Unit], T]) -> T:
+        return await self._until_available(lambda: self.world.store.write(verb))
+
+    async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The store may be away for a while (full disk, restart of a database): wait for it, saying so."""
+        pause = iter(BACK_OFF_S)
+        while True:
+            try:
+                return await work()
+            except Unavailable as problem:
+                log.warning("the store is not available, trying again: %s", problem)
+                await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
+
+
+def _start(job: Job, order: Order) -> Start:
+    return Start(
+        session=job.session,
+        job=job.id,
+        attempt=job.attempt,
+        incarnation=job.incarnation,
+        order=order,
+        tty=job.tty,
+        grace_s=job.grace_s,
+    )

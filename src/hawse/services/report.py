@@ -1,0 +1,141 @@
+"""What a runner tells, written into the store. Each is harmless when told twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hawse.domain import attachment as attachments
+from hawse.domain import job as jobs
+from hawse.domain.attachment import Attachment, Reason
+from hawse.domain.effect import Effect, ForgetRunner
+from hawse.domain.errors import NotFound
+from hawse.domain.job import Job
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Started, Unlinked
+from hawse.ports.store import Unit
+from hawse.services.job import INCARNATION_BYTES
+from hawse.services.session import settle
+from hawse.services.world import World
+
+BY = "runner"
+
+
+async def take(world: World, report: Report) -> None:
+    """Commit what the report says. A job or attachment that is gone is no error. Raises Unavailable (take it again)."""
+    now, incarnation = world.clock.now(), world.clock.random(INCARNATION_BYTES).hex()
+
+    def verb(unit: Unit) -> None:
+        try:
+            match report:
+                case Started():
+                    _started(unit, report, now)
+                case Ended():
+                    _ended(unit, report, now, incarnation)
+                case LogChanged():
+                    _log_changed(unit, report)
+                case Linked():
+                    _linked(unit, report.attachment, now)
+                case Unlinked():
+                    _unlinked(unit, report, now)
+                case Links():
+                    _links(unit, report, now)
+        except NotFound:
+            return  # its session's history was removed meanwhile
+
+    await world.store.write(verb)
+
+
+def _when(at: float | None, now: float) -> float:
+    """When it happened as its runner saw it, which may be long ago; never in the future."""
+    return now if at is None else min(at, now)
+
+
+def _change(
+    unit: Unit, before: Job | Attachment, after: Job | Attachment, kind: str, effects: tuple[Effect, ...] = ()
+) -> None:
+    if after != before or effects:
+        unit.change(before, after, kind=kind, by=BY, effects=effects)
+
+
+def _started(unit: Unit, report: Started, now: float) -> None:
+    job = unit.job(report.job)
+    _change(
+        unit, job, jobs.started(job, attempt=report.attempt, pid=report.pid, now=_when(report.at, now)), "job.started"
+    )
+
+
+def _log_changed(unit: Unit, report: LogChanged) -> None:
+    job = unit.job(report.job)
+    log = report.log
+    if log.state == "ok":
+        if job.log.state == "ok":
+            return  # told before
+        log = replace(log, bytes_dropped=job.log.bytes_dropped + log.bytes_dropped)
+    else:
+        log = replace(
+            log, bytes_dropped=job.log.bytes_dropped, since=job.log.since if job.log.state == log.state else log.since
+        )
+    _change(unit, job, jobs.log_changed(job, attempt=report.attempt, log=log), "job.log_changed")
+
+
+def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
+    job = unit.job(report.job)
+    after, effects = jobs.ended(
+        job,
+        attempt=report.attempt,
+        outcome=report.outcome,
+        now=_when(report.at, now),
+        log_end=report.log_end,
+        left_behind=report.left_behind,
+        next_incarnation=incarnation,
+    )
+    if after is job:  # told before: only the runner has to hear again that it is known
+        unit.change(job, job, kind="job.ended", by=BY, effects=(ForgetRunner(job.id, report.attempt),))
+        return
+    kind = "job.restarted" if after.state == jobs.S.STARTING else "job.ended"
+    _change(unit, job, after, kind, (ForgetRunner(job.id, report.attempt), *effects))
+    if after.state != jobs.S.ENDED:
+        return
+    unit.drop_order(job.id)
+    for attachment in unit.attachments(job.session):
+        if attachment.job == job.id:
+            gone, cuts = attachments.detached(attachment, reason=Reason.ENDED, now=now)
+            _change(unit, attachment, gone, "attachment.detached", cuts)
+    settle(unit, unit.session(job.session), now=now)
+
+
+def _linked(unit: Unit, id: str, now: float) -> None:
+    attachment = unit.attachment(id)
+    if attachment.state != attachments.S.ATTACHED:
+        _change(unit, attachment, attachments.linked(attachment, now=now), "attachment.linked")
+
+
+def _unlinked(unit: Unit, report: Unlinked, now: float) -> None:
+    attachment = unit.attachment(report.attachment)
+    reason = Reason(report.reason) if report.reason in set(Reason) else Reason.LOST
+    if reason == Reason.LOST:
+        if attachment.state == attachments.S.ATTACHED:
+            _change(
+                unit,
+                attachment,
+                attachments.link_lost(attachment, cursor=report.cursor, now=now),
+                "attachment.link_lost",
+            )
+        return
+    gone, _ = attachments.detached(attachment, reason=reason, now=now, cursor=report.cursor)
+    _change(unit, attachment, gone, "attachment.detached")
+
+
+def _links(unit: Unit, report: Links, now: float) -> None:
+    job = unit.job(report.job)
+    for attachment in unit.attachments(job.session):
+        if attachment.job != report.job:
+            continue
+        if attachment.id in report.attachments:
+            _linked(unit, attachment.id, now)
+        elif attachment.state == attachments.S.ATTACHED:
+            _change(
+                unit,
+                attachment,
+                attachments.link_lost(attachment, cursor=attachment.cursor, now=now),
+                "attachment.link_lost",
+            )

@@ -1,0 +1,81 @@
+"""What every verb needs: the ports, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hawse.domain.errors import RequestReused
+from hawse.ports.clock import Clock
+from hawse.ports.launcher import Launcher
+from hawse.ports.log import LogReader
+from hawse.ports.store import Answer, Store, Unit
+
+T = TypeVar("T")
+PROJECT_DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports behind all verbs. One per coordinator."""
+
+    store: Store
+    launcher: Launcher
+    clock: Clock
+    logs: LogReader
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request id with what it was for. encode: how the result becomes the answer that a retry gets (status, body)."""
+
+    id: str
+    digest: str
+    encode: Callable[[Any], tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """principal: who asks ("uid:1000"). request: given when the caller may retry."""
+
+    principal: str
+    project: str = PROJECT_DEFAULT
+    request: Request | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.request.id if self.request else ""
+
+
+class Answered(Exception):
+    """This request id was answered before; here is the first answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"request {answer.request} was answered before")
+        self.answer = answer
+
+
+async def once(world: World, caller: Caller, verb: Callable[[Unit], T]) -> T:
+    """Commit the verb at most once per request id.
+
+    Raises Answered with the first answer when the id was used for the same request, RequestReused when it was for
+    another; and what the verb raises (then nothing is recorded: asking again is a new try).
+    If cancelled: the change may or may not have been committed; asking again with the same id is harmless.
+    """
+    request = caller.request
+    if request is None:
+        return await world.store.write(verb)
+
+    def recorded(unit: Unit) -> T:
+        known = unit.answer(caller.principal, request.id)
+        if known is not None:
+            if known.digest != request.digest:
+                raise RequestReused(f"request id {request.id!r} was used for a different request; make a new one")
+            raise Answered(known)
+        result = verb(unit)
+        status, body = request.encode(result)
+        unit.keep_answer(Answer(caller.principal, request.id, request.digest, status, body, world.clock.now()))
+        return result
+
+    return await world.store.write(recorded)

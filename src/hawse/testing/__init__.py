@@ -1,0 +1,1 @@
+"""How it is proved: the public test kits and the simulator."""

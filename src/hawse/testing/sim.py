@@ -1,0 +1,377 @@
+"""The whole system in one process and in virtual time: coordinator, runners, clients, and seeded faults.
+
+    sim = Simulation(seed)
+    run_virtually(sim.run(hours=24))        # raises AssertionError with the seed when a promise is broken
+
+The coordinator is killed at commits (before and after them) and between; runners are killed; the host reboots; lines
+fail. Clients create, run, attach, end, retry with the same request id after a crash, and follow the events from their
+cursor. At the end the faults stop, everything settles, and the promises are checked; see `Simulation.check`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hawse.domain import attachment as attachments
+from hawse.domain import job as jobs
+from hawse.domain import session as sessions
+from hawse.domain.errors import Problem
+from hawse.domain.event import Event, replay
+from hawse.domain.job import OnLost, OutcomeKind
+from hawse.domain.session import Lease
+from hawse.ports.log import Piece
+from hawse.ports.store import Unit, View
+from hawse.services import attachment as attachment_verbs
+from hawse.services import event as event_verbs
+from hawse.services import job as job_verbs
+from hawse.services import session as session_verbs
+from hawse.services.order import JobSpec
+from hawse.services.reconcile import Reconciler
+from hawse.services.world import Answered, Caller, Request, World
+from hawse.testing.memory_store import MemoryStore
+from hawse.testing.rows import fields_of
+from hawse.testing.sim_host import SimHost
+from hawse.testing.sim_launcher import SimLauncher
+from hawse.testing.sim_loop import SimClock
+
+T = TypeVar("T")
+OWNER = "uid:1000"
+
+
+class Disconnected(Exception):
+    """The coordinator died while it was asked: the client knows nothing of what became of its request."""
+
+
+class NoLogs:
+    """Logs are proved by the real runner's tests; here nobody prints."""
+
+    def read(self, job: str, *, offset: int, bytes_max: int) -> Piece:
+        return Piece(b"", offset, offset, offset)
+
+    def offset_at(self, job: str, time: float) -> int:
+        return 0
+
+    def offset_of_tail(self, job: str, lines: int) -> int:
+        return 0
+
+
+class CrashingStore:
+    """A store that lets the coordinator die at the n-th commit from now: just before it, or just after."""
+
+    def __init__(self, store: MemoryStore, crash: Callable[[], None]) -> None:
+        self._store = store
+        self._crash = crash
+        self.fuse = -1
+        self.before = True
+
+    async def write(self, verb: Callable[[Unit], T]) -> T:
+        self.fuse -= 1
+        if self.fuse == 0 and self.before:
+            await self._die()
+        result = await self._store.write(verb)
+        if self.fuse == 0:
+            await self._die()
+        return result
+
+    async def _die(self) -> None:
+        self._crash()
+        await asyncio.get_running_loop().create_future()  # a dead process does nothing more
+
+    async def read(self, query: Callable[[View], T]) -> T:
+        return await self._store.read(query)
+
+    async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:
+        return await self._store.wait_event(session, after=after, timeout_s=timeout_s)
+
+    async def wait_effect(self, *, timeout_s: float) -> None:
+        await self._store.wait_effect(timeout_s=timeout_s)
+
+    async def aclose(self) -> None:
+        """The store outlives its users here."""
+
+
+@dataclass(slots=True)
+class Follower:
+    """Somebody who reads a session's events from a cursor, through every crash."""
+
+    session: str
+    seen: list[Event] = field(default_factory=list)
+
+
+class Simulation:
+    """One seeded run. clients, hours: how much happens; trouble: how often lines fail (0 to 1)."""
+
+    def __init__(self, seed: int, *, clients: int = 6, trouble: float = 0.1) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.clock = SimClock(seed + 1)
+        self.host = SimHost(seed + 2)
+        self.store = MemoryStore(self.clock)
+        self.clients = clients
+        self.trouble = trouble
+        self.crashes = 0
+        self.followers: list[Follower] = []
+        self.created: dict[str, int] = {}  # request id -> how many sessions its client wanted: always 1
+        self._world: World | None = None
+        self._crashing: CrashingStore | None = None
+        self._crashed = asyncio.Event()
+        self._up = asyncio.Event()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._faults = True
+        self._kept_trying: dict[str, Exception] = {}
+
+    # -- the run
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def run(self, *, hours: float) -> None:
+        """Everything for some virtual hours, then calm, then the check."""
+        try:
+            async with asyncio.timeout(hours * 3600 + 40 * 86400):
+                async with asyncio.TaskGroup() as group:
+                    keeper = group.create_task(self._keep_coordinator())
+                    async with asyncio.TaskGroup() as actors:
+                        until = self.clock.monotonic() + hours * 3600
+                        for number in range(self.clients):
+                            actors.create_task(self._client(number, until))
+                        actors.create_task(self._fault(until))
+                    self._faults = False
+                    await self._calm()
+                    await self.check()
+                    keeper.cancel()
+        except BaseExceptionGroup as errors:
+            raise AssertionError(f"simulation {self.seed} failed; Simulation({self.seed}) runs it again") from errors
+        finally:
+            await self.host.aclose()
+
+    async def _keep_coordinator(self) -> None:
+        """Start the coordinator, and again whenever it died: as its users' next command would."""
+        while True:
+            self._crashed.clear()
+            launcher = SimLauncher(
+                self.host, random.Random(self.rng.random()), trouble=self.trouble if self._faults else 0.0
+            )
+            self._crashing = CrashingStore(self.store, self._crashed.set)
+            self._world = World(store=self._crashing, launcher=launcher, clock=self.clock, logs=NoLogs())
+            life = asyncio.get_running_loop().create_task(Reconciler(self._world).run())
+            if self._faults and self.rng.random() < 0.7:
+                self._crashing.fuse, self._crashing.before = self.rng.randint(1, 60), self.rng.random() < 0.5
+            self._up.set()
+            dead = asyncio.get_running_loop().create_task(self._crashed.wait())
+            try:
+                await asyncio.wait([life, dead], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._up.clear()
+                for task in (life, dead, *self._calls):
+                    task.cancel()
+                results = await asyncio.gather(life, dead, return_exceptions=True)
+                await launcher.aclose()
+            if isinstance(results[0], BaseException) and not isinstance(results[0], asyncio.CancelledError):
+                raise results[0]
+            self.crashes += 1
+            await asyncio.sleep(self.rng.choice([0.0, 0.2, 5.0]))
+
+    async def _fault(self, until: float) -> None:
+        while self.clock.monotonic() < until:
+            await asyncio.sleep(self.rng.uniform(1, 1800))
+            match self.rng.choice(["crash", "crash", "runner", "reboot", "clock"]):
+                case "crash":
+                    self._crashed.set()
+                case "runner":
+                    alive = [key for key, runner in self.host.runners.items() if runner.alive]
+                    if alive:
+                        self.host.kill_runner(self.rng.choice(alive))
+                case "reboot" if self.rng.random() < 0.2:
+                    self._crashed.set()
+                    self.host.reboot()
+                case "clock":
+                    self.clock.skew_s += self.rng.uniform(-30, 30)
+
+    async def _calm(self) -> None:
+        """No more faults: the present coordinator goes, a healthy one takes over, and time passes."""
+        self._crashed.set()
+        await asyncio.sleep(3600)
+
+    # -- clients
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def call(self, verb: Callable[[World], Awaitable[T]]) -> T:
+        """One request to the coordinator of now. Raises Disconnected when it died meanwhile."""
+        await self._up.wait()
+        assert self._world is not None
+        task = asyncio.ensure_future(verb(self._world))
+        self._calls.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            raise Disconnected from None
+        finally:
+            self._calls.discard(task)
+
+    async def insist(self, verb: Callable[[World], Awaitable[T]]) -> T | None:
+        """Ask until there is an answer, with the same request id. None: it was answered before we were cut off."""
+        while True:
+            try:
+                return await self.call(verb)
+            except Disconnected:
+                await asyncio.sleep(0.1)
+            except Answered:
+                return None
+
+    def _caller(self) -> Caller:
+        id = f"r{self.rng.getrandbits(64):016x}"
+        return Caller(
+            OWNER, request=Request(id, "digest", lambda result: (201, json.dumps(str(type(result))).encode()))
+        )
+
+    async def _client(self, number: int, until: float) -> None:
+        rng = random.Random(self.rng.random())
+        async with asyncio.TaskGroup() as group:
+            for life in range(1000):
+                if self.clock.monotonic() >= until:
+                    break
+                with suppress(Problem):
+                    await self._session_life(rng, f"s{number}-{life}", group)
+                await asyncio.sleep(rng.uniform(0, 600))
+
+    async def _session_life(self, rng: random.Random, alias: str, group: asyncio.TaskGroup) -> None:
+        caller = self._caller()
+        spec = _spec(rng)
+        new = session_verbs.NewSession(alias=alias, lease=rng.choice(list(Lease)), job=rng.choice([None, spec, spec]))
+        self.created[alias] = 1
+        await self.insist(lambda world: session_verbs.create(world, caller, new))
+        follower = Follower(alias)
+        self.followers.append(follower)
+        group.create_task(self._follow(follower))
+        for _ in range(rng.randint(0, 8)):
+            await asyncio.sleep(rng.choice([0, 0.01, 1, 600]))
+            with suppress(Problem):
+                await self._act(rng, alias)
+        if rng.random() < 0.7:
+            await self.insist(
+                lambda world: session_verbs.end(world, self._caller(), alias, grace_s=rng.choice([0, 1, 30]))
+            )
+
+    async def _act(self, rng: random.Random, alias: str) -> None:
+        caller = self._caller()
+        match rng.choice(["run", "run", "attach", "describe", "stop", "end twice"]):
+            case "run":
+                spec = _spec(rng)
+                await self.insist(lambda world: job_verbs.run(world, caller, alias, spec))
+            case "describe":
+                await self.insist(
+                    lambda world: session_verbs.describe(world, caller, alias, description=f"{rng.random()}")
+                )
+            case "stop":
+                view = await self.insist(lambda world: session_verbs.get(world, caller, alias))
+                if view and view.jobs:
+                    job = rng.choice(view.jobs)
+                    await self.insist(
+                        lambda world: job_verbs.stop(world, caller, alias, job.id, grace_s=rng.choice([None, 0.5]))
+                    )
+            case "end twice" if rng.random() < 0.2:
+                for _ in range(2):
+                    await self.insist(lambda world: session_verbs.end(world, self._caller(), alias))
+            case "attach":
+                await self._attach(rng, caller, alias)
+
+    async def _attach(self, rng: random.Random, caller: Caller, alias: str) -> None:
+        admission = await self.insist(
+            lambda world: attachment_verbs.attach(world, caller, alias, job=None, mode="control", where="sim")
+        )
+        if admission is None or admission.attachment is None:
+            return
+        id = admission.attachment.id
+        self.host.link(admission.job.id, id)
+        await asyncio.sleep(rng.choice([0, 1, 30, 600]))
+        match rng.choice(["asked", "lost", "verb", "stay"]):
+            case "verb":
+                await self.insist(lambda world: attachment_verbs.detach(world, caller, alias, id))
+            case "asked" | "lost" as reason:
+                self.host.unlink(admission.job.id, id, reason)
+
+    async def _follow(self, follower: Follower) -> None:
+        """Read all events until the session is over, from the cursor, whatever dies."""
+        while self._faults:
+            try:
+                if not await self._read_on(follower):
+                    return
+            except Disconnected:
+                await asyncio.sleep(0.5)
+
+    async def _read_on(self, follower: Follower) -> bool:
+        caller, name = Caller(OWNER), follower.session
+        after = follower.seen[-1].seq if follower.seen else 0
+        found, more = await self.call(lambda world: event_verbs.page(world, caller, name, after=after, limit=7))
+        follower.seen += found
+        if more and not found:
+            await self.call(lambda world: event_verbs.wait(world, caller, name, after=after, timeout_s=60))
+        return more
+
+    # -- promises
+    # -----------------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """What must hold after any faults, once things are calm."""
+        view_jobs, view_sessions, leftover = await self.store.read(
+            lambda view: (view.living_jobs(), view.sessions(limit=1000), view.effects_due(float("inf"), 1000))
+        )
+        assert not leftover, f"effects were never done: {leftover[:3]}"
+        assert len(self.host.started) == len(set(self.host.started)), "an attempt was started twice"
+        aliases = [session.alias for session in view_sessions]
+        assert sorted(map(str, aliases)) == sorted(set(map(str, aliases))), "a retried create made a second session"
+        assert set(self.created) == set(aliases), "a session was forgotten"
+        running = {r.start.job for r in self.host.runners.values() if r.alive and r.exit is None}
+        assert running == {job.id for job in view_jobs}, "a job runs that nobody knows, or is known and does not run"
+        for session in view_sessions:
+            await self._check_session(session)
+        for follower in self.followers:
+            assert [event.seq for event in follower.seen] == list(range(1, len(follower.seen) + 1)), (
+                "a follower missed an event or saw it twice"
+            )
+
+    async def _check_session(self, session: sessions.Session) -> None:
+        their_jobs, their_attachments, events = await self.store.read(
+            lambda view: (
+                view.jobs(session.id),
+                view.attachments(session.id, living=False),
+                view.events(session.id, limit=100_000),
+            )
+        )
+        rows = [session, *their_jobs, *their_attachments]
+        present = {(type(row).__name__.lower(), row.id): fields_of(row) for row in rows}
+        assert replay(events) == present, f"replaying the events of {session.name} does not give its state"
+        for job in their_jobs:
+            self._check_job(job)
+        if session.state == sessions.S.ENDED:
+            assert all(job.state == jobs.S.ENDED for job in their_jobs), f"{session.name} ended before its jobs"
+            assert all(a.state == attachments.S.DETACHED for a in their_attachments), (
+                f"{session.name} ended with an attachment"
+            )
+        assert session.state != sessions.S.DRAINING, f"{session.name} drains for ever"
+
+    def _check_job(self, job: jobs.Job) -> None:
+        runner = self.host.runners.get((job.id, job.attempt))
+        if job.state == jobs.S.ENDED:
+            assert job.outcome is not None, f"job {job.name} ended and nobody says how"
+            if runner is not None and runner.exit is not None and job.outcome.kind != OutcomeKind.LOST:
+                assert job.outcome == runner.exit.outcome, f"job {job.name} ended otherwise than recorded"
+
+
+def _spec(rng: random.Random) -> JobSpec:
+    return JobSpec(
+        argv=("work",),
+        env={"A": "1"},
+        cwd="/",
+        umask=0o22,
+        tty=rng.random() < 0.5,
+        on_lost=rng.choice(list(OnLost)),
+        grace_s=rng.choice([0.0, 1.0, 10.0]),
+    )

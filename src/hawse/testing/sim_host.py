@@ -1,0 +1,115 @@
+"""A simulated host: runners and their jobs, which no crash of a coordinator touches.
+
+It remembers every start of a command, so that a test can count them. What a real runner keeps on disk (claim, exit) is
+kept here across the runner's death; what it keeps in memory is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from hawse.domain.job import Outcome, OutcomeKind
+from hawse.ports.launcher import Ended, Linked, Report, Start, Started, Unlinked
+
+
+@dataclass(slots=True)
+class SimRunner:
+    """One attempt. lives_s: how long its job runs if nobody stops it. exit: its recorded end."""
+
+    start: Start
+    lives_s: float
+    ignores_term: bool
+    boot: int
+    pid: int
+    alive: bool = True
+    unacknowledged: list[Report] = field(default_factory=list)
+    links: dict[str, int] = field(default_factory=dict)
+    exit: Ended | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    grace_s: float = 0.0
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def report(self, report: Report) -> None:
+        self.unacknowledged.append(report)
+        self.told.set()
+
+
+class SimHost:
+    """Where jobs run. seed: decides how long each runs and how it ends."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.runners: dict[tuple[str, int], SimRunner] = {}  # by (job, attempt): the claims
+        self.started: list[tuple[str, int]] = []  # every time a command was executed
+        self.boot = 1
+        self._pids = iter(range(1000, 10**9))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, start: Start) -> SimRunner:
+        """Claim and start an attempt, or give back the runner of the claim."""
+        key = start.job, start.attempt
+        if key not in self.runners:
+            life = self._random.choice([0.0, 0.01, self._random.uniform(0.1, 60), self._random.uniform(60, 1e5), 1e9])
+            runner = SimRunner(start, life, self._random.random() < 0.2, self.boot, next(self._pids))
+            self.runners[key] = runner
+            self.started.append(key)
+            runner.report(Started(start.job, start.attempt, runner.pid))
+            task = asyncio.get_running_loop().create_task(self._life(runner))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self.runners[key]
+
+    async def _life(self, runner: SimRunner) -> None:
+        try:
+            async with asyncio.timeout(runner.lives_s):
+                await runner.stopping.wait()
+            if runner.ignores_term:
+                await asyncio.sleep(runner.grace_s)
+            outcome = Outcome(OutcomeKind.SIGNALLED, signal=9 if runner.ignores_term else 15)
+        except TimeoutError:
+            outcome = Outcome(OutcomeKind.EXITED, code=runner.pid % 3)
+        if runner.alive:
+            runner.exit = Ended(runner.start.job, runner.start.attempt, outcome, log_end=runner.pid)
+            runner.links.clear()
+            runner.report(runner.exit)
+
+    def kill_runner(self, key: tuple[str, int]) -> None:
+        """SIGKILL: its memory is gone, its job with it (the pty hangs up); its claim and recorded exit stay."""
+        runner = self.runners[key]
+        runner.alive = False
+        runner.links.clear()
+        runner.unacknowledged.clear()
+        runner.told.set()
+
+    def reboot(self) -> None:
+        """All processes are gone; what was on disk stays."""
+        self.boot += 1
+        for key, runner in self.runners.items():
+            if runner.alive:
+                self.kill_runner(key)
+
+    def link(self, job: str, attachment: str) -> bool:
+        """A client with a good ticket comes to the job's runner. False: nobody is there."""
+        runner = self.living(job)
+        if runner is None:
+            return False
+        runner.links[attachment] = 0
+        runner.report(Linked(job, attachment))
+        return True
+
+    def unlink(self, job: str, attachment: str, reason: str) -> None:
+        runner = self.living(job)
+        if runner is not None and runner.links.pop(attachment, None) is not None:
+            runner.report(Unlinked(job, attachment, reason, cursor=7))
+
+    def living(self, job: str) -> SimRunner | None:
+        """The job's runner whose command still runs."""
+        found = [r for (j, _), r in self.runners.items() if j == job and r.alive and r.exit is None]
+        return found[-1] if found else None
+
+    async def aclose(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What is said: sans-I/O codecs, bytes <-> messages. No await, no socket, no clock."""
