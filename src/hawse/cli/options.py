@@ -53,7 +53,9 @@ def connected(default: str = "auto") -> Callable[[F], F]:
     def added(command: F) -> F:
         from functools import wraps
 
-        @click.option("--server", metavar="ADDRESS", help="unix:PATH of a coordinator (default: HAWSE_SERVER, your own).")
+        @click.option(
+            "--server", metavar="ADDRESS", help="unix:PATH of a coordinator (default: HAWSE_SERVER, your own)."
+        )
         @click.option(
             "--start", type=click.Choice(STARTS), default=default, show_default=True,
             help="Start a coordinator where none runs; always: replace a running one, jobs go on.",

@@ -1,4 +1,6 @@
-"""A line that says what takes so long, on stderr of a terminal, after the first second; it goes when the work is done."""
+"""A line that says what takes so long, on stderr of a terminal, after the first second; it goes when the work is
+done.
+"""
 
 from __future__ import annotations
 

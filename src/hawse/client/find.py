@@ -10,8 +10,9 @@ import os
 import socket
 from struct import Struct
 
-from hawse.client.places import Places, check_runtime, places
+from hawse.client.places import check_runtime, own_places
 from hawse.domain.errors import Denied, Invalid, Unavailable
+from hawse.domain.places import Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def endpoint(server: str | None = None, *, start: str = "auto", environ: Mapping
     env = os.environ if environ is None else environ
     address = server or env.get("HAWSE_SERVER") or ""
     if not address:
-        where = places(env)
+        where = own_places(env)
         return Endpoint(where.socket, start=start, where=where)
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")

@@ -1,84 +1,27 @@
-"""Where one user's hawse keeps things, and whether those places may be trusted.
-
-The state directory survives a reboot; the runtime directory holds sockets and locks. The runtime directory is derived
-from the state directory, so that two states never share a socket, and stands in /tmp because logout empties
-XDG_RUNTIME_DIR.
-Source: docs/plan/02.md, "Places".
-"""
+"""The user's own places, and whether they may be trusted. Which they are is said once, in hawse.domain.places."""
 
 from __future__ import annotations
 
 import os
 import stat
 
-from hawse.domain.errors import Denied, Invalid
+from hawse.domain.errors import Denied
+from hawse.domain.places import Places, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux is 108 bytes with its final zero: unix(7)
-_LONGEST_SOCKET = "/r/00000000-0000-0000-0000-000000000000"
 
-
-class Places:
-    """The directories of one installation. Absolute paths; nothing is made or checked here."""
-
-    __slots__ = ("config_dir", "runtime_dir", "state_dir")
-
-    def __init__(self, *, state_dir: str, runtime_dir: str, config_dir: str) -> None:
-        self.state_dir = state_dir
-        self.runtime_dir = runtime_dir
-        self.config_dir = config_dir
-
-    @property
-    def socket(self) -> str:
-        """Where the coordinator listens."""
-        return f"{self.runtime_dir}/coordinator.sock"
-
-    @property
-    def log(self) -> str:
-        """What a coordinator in the background says."""
-        return f"{self.state_dir}/coordinator.log"
-
-    @property
-    def config(self) -> str:
-        """The user's configuration file, which need not exist."""
-        return f"{self.config_dir}/config.toml"
-
-    def environ(self) -> dict[str, str]:
-        """The variables that make another process use the same places."""
-        return {"HAWSE_STATE_DIR": self.state_dir, "HAWSE_RUNTIME_DIR": self.runtime_dir}
-
-
-def places(environ: Mapping[str, str] | None = None, *, uid: int | None = None) -> Places:
-    """The places that the environment names. Raises Invalid when a socket's path would be too long for the kernel."""
+def own_places(environ: Mapping[str, str] | None = None) -> Places:
+    """The places of this user in this environment. Raises Invalid."""
     env = os.environ if environ is None else environ
-    uid = os.getuid() if uid is None else uid
-    state_dir = env.get("HAWSE_STATE_DIR") or f"{_xdg(env, 'XDG_STATE_HOME', '.local/state')}/hawse"
-    state_dir = os.path.abspath(state_dir)
-    runtime_dir = env.get("HAWSE_RUNTIME_DIR")
-    if not runtime_dir:
-        from hashlib import sha256
-
-        runtime_dir = f"/tmp/hawse-{uid}/{sha256(os.fsencode(state_dir)).hexdigest()[:8]}"
-    runtime_dir = os.path.abspath(runtime_dir)
-    size = len(os.fsencode(runtime_dir)) + len(_LONGEST_SOCKET)
-    if size > SOCKET_PATH_BYTES_MAX:
-        raise Invalid(
-            f"the runtime directory {runtime_dir} is too long: its sockets would have paths of {size} bytes, and the"
-            f" kernel takes {SOCKET_PATH_BYTES_MAX}",
-            next_step="set HAWSE_RUNTIME_DIR to a shorter path",
-        )
-    config_dir = env.get("HAWSE_CONFIG_DIR") or f"{_xdg(env, 'XDG_CONFIG_HOME', '.config')}/hawse"
-    return Places(state_dir=state_dir, runtime_dir=runtime_dir, config_dir=os.path.abspath(config_dir))
+    return places(env, uid=os.getuid(), home=os.path.expanduser("~"))
 
 
-def _xdg(env: Mapping[str, str], name: str, default: str) -> str:
-    # "All paths set in these environment variables must be absolute. If [...] relative [...] ignore": XDG base
-    # directories
-    path = env.get(name, "")
-    return path if path.startswith("/") else f"{env.get('HOME') or os.path.expanduser('~')}/{default}"
+def environ_of(where: Places) -> dict[str, str]:
+    """The variables that make another process use the same places."""
+    return {"HAWSE_STATE_DIR": where.state, "HAWSE_RUNTIME_DIR": where.runtime, "HAWSE_CONFIG_DIR": where.config}
 
 
 def check_private(path: str, *, what: str, uid: int | None = None) -> None:
@@ -109,16 +52,16 @@ def check_runtime(where: Places) -> None:
 
     Raises Denied, FileNotFoundError.
     """
-    parent = os.path.dirname(where.runtime_dir)
+    parent = os.path.dirname(where.runtime)
     if parent == f"/tmp/hawse-{os.getuid()}":
         check_private(parent, what="the runtime directory")
-    check_private(where.runtime_dir, what="the runtime directory")
+    check_private(where.runtime, what="the runtime directory")
 
 
 def make_all(where: Places) -> None:
     """Make state and runtime directory where they are missing, for the user alone. Raises Denied, OSError."""
-    os.makedirs(os.path.dirname(where.state_dir), exist_ok=True)
-    for path in (where.state_dir, os.path.dirname(where.runtime_dir), where.runtime_dir):
+    os.makedirs(os.path.dirname(where.state), exist_ok=True)
+    for path in (where.state, os.path.dirname(where.runtime), where.runtime):
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:

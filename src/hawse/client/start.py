@@ -19,8 +19,9 @@ import sys
 import time
 
 from hawse.client.find import peer
-from hawse.client.places import Places, make_all
+from hawse.client.places import environ_of, make_all
 from hawse.domain.errors import Unavailable
+from hawse.domain.places import Places
 
 READY_S_MAX = 20.0  # a cold disk and a large store; the usual start takes one second
 STOP_S_MAX = 20.0
@@ -69,7 +70,7 @@ def start_coordinator(where: Places, *, replace: bool = False, wait_s: float = R
             if not replace:
                 return
             stop_coordinator(where)
-        log_start = os.path.getsize(where.log) if os.path.exists(where.log) else 0
+        log_start = os.path.getsize(where.coordinator_log) if os.path.exists(where.coordinator_log) else 0
         scope = scope_prefix()
         pid = _spawn(where, scope)
         if not _wait_ready(where, pid, deadline) and scope and _is_gone(pid):
@@ -138,7 +139,7 @@ class _locked:
     """Holds an advisory lock on the runtime directory's start.lock, or raises Unavailable at the deadline."""
 
     def __init__(self, where: Places, deadline: float) -> None:
-        self.path = f"{where.runtime_dir}/start.lock"
+        self.path = f"{where.runtime}/start.lock"
         self.deadline = deadline
         self.file = -1
 
@@ -162,8 +163,8 @@ class _locked:
 
 def _spawn(where: Places, scope: list[str]) -> int:
     """Start it apart from us; its process id."""
-    environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | where.environ()
-    words = [sys.executable, "-I", "-S", "-c", _DETACH, where.log, *scope, *command()]
+    environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | environ_of(where)
+    words = [sys.executable, "-I", "-S", "-c", _DETACH, where.coordinator_log, *scope, *command()]
     done = subprocess.run(
         words,
         cwd="/",
@@ -209,7 +210,7 @@ def _wait_ready(where: Places, pid: int, deadline: float) -> bool:
 
 def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailable:
     try:
-        with open(where.log, "rb") as log:
+        with open(where.coordinator_log, "rb") as log:
             log.seek(log_start)
             lines = log.read(1 << 20).decode("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
     except OSError:
@@ -217,5 +218,5 @@ def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailab
     how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
     said = "".join(f"\n    {line}" for line in lines) or " nothing"
     return Unavailable(
-        f"the coordinator {how}. Its log says:{said}", next_step=f"hawse doctor; the whole log: {where.log}"
+        f"the coordinator {how}. Its log says:{said}", next_step=f"hawse doctor; the whole log: {where.coordinator_log}"
     )

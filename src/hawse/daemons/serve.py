@@ -20,6 +20,9 @@ import uvloop
 
 from hawse import __version__
 from hawse.adapters.clock import SystemClock
+from hawse.adapters.launch.local import LocalLauncher
+from hawse.adapters.launch.parent import Parent
+from hawse.adapters.log.files import LogFiles
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
@@ -78,7 +81,7 @@ async def _serve(settings: Settings, lines: LogFile) -> None:
     async with AsyncExitStack() as stack:
         store, kind = await opened_store(store_url(settings), places, clock)
         stack.push_async_callback(store.aclose)
-        world = await made_world(store, clock, places)
+        world = made_world(store, clock, places)
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run(), name="reconciler")
@@ -131,13 +134,12 @@ async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, s
     raise Invalid(f"the store {url.split(':')[0]!r} is not known; sqlite and postgresql://... are")
 
 
-async def made_world(store: Store, clock: Clock, places: Places) -> World:
+def made_world(store: Store, clock: Clock, places: Places) -> World:
     """The ports of this machine."""
-    from hawse.adapters.launch.local import LocalLauncher
-    from hawse.adapters.log.files import LogFiles
-
-    launcher: Any = LocalLauncher(places, clock)
-    return World(store=store, launcher=launcher, clock=clock, logs=LogFiles(places.jobs))
+    parent = Parent(
+        socket=places.parent_socket, jobs=places.jobs, runners=places.runners, log=places.runner_log,
+    )
+    return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
 
 
 def facts_of(kind: str, store: Store, places: Places) -> dict[str, object]:

@@ -38,6 +38,11 @@ class Places:
         return self.state + "/coordinator.log"
 
     @property
+    def runner_log(self) -> str:
+        """What the runners' parent and runners say about themselves."""
+        return self.state + "/runner.log"
+
+    @property
     def jobs(self) -> str:
         return self.state + "/jobs"
 

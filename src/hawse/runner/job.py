@@ -11,7 +11,9 @@ from hawse.runner import process
 from hawse.runner.log import Log
 from hawse.runner.loop import IN, OUT
 from hawse.runner.relay import ENDED, REFUSED, Relay
-from hawse.runner.restore import TAIL_BYTES, Restore
+from hawse.runner.reader import LogReader
+from hawse.runner.restore import TAIL_BYTES, Restore, restore
+from hawse.runner.screen import Tracker
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed
 
@@ -49,6 +51,10 @@ class Job:
         self.has_terminal = order.tty is not None
         self.takes_input = self.has_terminal or order.stdin == "open"
         self.log_state = "ok"
+        self.tracker = Tracker(log.end)
+        if self.has_terminal:
+            log.seen = self.tracker.feed
+            log.checkpoint = self.tracker.dump
         self._end_input = False
         self._paced = False
         self._index_timer: Timer | None = None
@@ -169,9 +175,9 @@ class Job:
         self.log.retry()
         self.log.close()
 
-    def _index(self) -> None:
+    def _index(self, *, final: bool = False) -> None:
         try:
-            self.log.index()
+            self.log.index(final=final)
         except OSError as error:
             self.told("log", state=self.log_state, end=self.log.end, cause=f"the index: {error.strerror}")
 
@@ -287,6 +293,8 @@ class Job:
         if self.has_terminal and (columns, rows) != self.size and self.outputs and self.process is not None:
             self.size = (columns, rows)
             process.set_size(self.process.terminal, columns, rows)
+            self._index(final=True)
+            self.tracker.resized()
             self.log.note_resize(columns, rows)
 
     def redraw(self) -> None:
@@ -331,13 +339,24 @@ class Job:
         data = os.pread(log.fd, 4096, first - log.start)
         return first + data.find(b"\n") + 1
 
-    def restore(self, columns: int, rows: int, *, sizes: bool) -> Restore:
-        """What a newcomer's terminal is told first."""
-        log = self.log
-        first = self.tail_start()
-        stop = log.end if log.dropping_from is None else log.dropping_from
-        data = os.pread(log.fd, max(0, stop - first), first - log.start)
-        return Restore(b"\x1bc" + data, is_exact=False)
+    def restore(self) -> Restore:
+        """What a newcomer's terminal is told first. Index and tracker are brought up to date for it."""
+        if self.log.fd >= 0:
+            self._index(final=True)
+        with LogReader(self.log.directory) as reader:
+            return restore(self.tracker, lambda begin, last: _read_all(reader, begin, last), first=reader.begin())
+
+
+def _read_all(reader: LogReader, begin: int, last: int) -> bytes:
+    """The log's bytes from `begin` to `last`, without what is damaged."""
+    parts = []
+    while begin < last:
+        piece = reader.read(begin, bytes_max=last - begin)
+        if piece.next <= begin:
+            break
+        parts.append(piece.data)
+        begin = piece.next
+    return b"".join(parts)
 
 
 def signal_number(name: str) -> int:

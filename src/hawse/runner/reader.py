@@ -115,6 +115,11 @@ class LogReader:
             self._segment = _Segment(self.directory, start)
         return self._segment
 
+    def begin(self) -> int:
+        """The oldest offset that is still there."""
+        starts = segment_starts(self.directory)
+        return starts[0] if starts else 0
+
     def end(self) -> int:
         """Offset after the last byte that was written."""
         starts = segment_starts(self.directory)

@@ -1,21 +1,162 @@
-"""What a newcomer's terminal is told before live output begins."""
+"""What a newcomer's terminal is told before live output begins: a reset, a short replay, the modes.
+
+Replayed bytes lose what must not happen twice: questions to the terminal (its answers would be typed into the program),
+bells, clipboard writes, notifications, window operations. Source: xterm's ctlseqs.
+"""
 
 from __future__ import annotations
 
+import re
+
+from hawse.runner.screen import Place, State, Tracker
 from hawse.wire import terminal
 from hawse.wire.frame import frame
 
-TAIL_BYTES = 256 * 1024
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Read = Callable[[int, int], bytes]
+
+REPLAY_BYTES_MAX = 1024 * 1024  # from an exact place; about 20 ms of a fast terminal
+TAIL_BYTES = 256 * 1024  # from an inexact one: a screen and some history
+MAIN_BYTES = 64 * 1024  # of the main screen, while the alternate one is shown
 PIECE_BYTES = 64 * 1024
+
+# Everything off, both screens' cells gone, cursor home; the user's scrollback stays.
+RESET = (
+    b"\x1b[!p\x1b[?1049l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?2004l"
+    b"\x1b[?1l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?25h\x1b[4l\x1b>\x1b(B\x1b)B\x0f\x1b[r\x1b[m\x1b[H\x1b[2J"
+)
+
+_ONCE = re.compile(
+    rb"(?P<keep>\x1b\](?!52;|9;|99;|777;|(?:4|5|1[0-9]);[^\x07\x1b]*\?(?:\x07|\x1b\\))[^\x07\x1b]*(?:\x07|\x1b\\))"
+    rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: clipboard, notifications, questions for colours
+    rb"|\x1bP[$+][qp][^\x1b]*\x1b\\"  # DECRQSS, XTGETTCAP
+    rb"|\x1b_G[^\x1b]*a=q[^\x1b]*\x1b\\"  # kitty: can you show pictures?
+    rb"|\x1b\[[>=?]?[0-9;]*c|\x1bZ"  # DA1, DA2, DA3, DECID
+    rb"|\x1b\[\??[0-9;]*n"  # DSR
+    rb"|\x1b\[\??[0-9;]*\$p"  # DECRQM
+    rb"|\x1b\[>[0-9]*q"  # XTVERSION
+    rb"|\x1b\[\?u"  # kitty: which keyboard mode?
+    rb"|\x1b\[(?!2[23])[0-9;]*t"  # window operations and reports, but the title's stack
+    rb"|\x1b\[[0-9;]*\*y|\x1b\[[0-9;]*x|\x1b\[[0-9;]*\$w|\x1b\[\??[0-9;]*i"  # DECRQCRA, DECREQTPARM, DECRQPSR, printing
+    rb"|[\x05\x07]"  # ENQ, BEL
+)
+_CURSOR = re.compile(rb"\x1b\[[0-9]*(?:;[0-9]*)?[Hd]")
+
+
+def replayable(data: bytes) -> bytes:
+    """`data` without what must not happen twice."""
+    return _ONCE.sub(lambda match: match.group("keep") or b"", data)
 
 
 class Restore:
-    """RESTORE frames, and whether they show the screen exactly."""
+    """RESTORE frames; the offset where live output goes on; whether the screen is exact or wants a redraw."""
 
-    __slots__ = ("frames", "is_exact")
+    __slots__ = ("data", "is_exact", "offset")
 
-    def __init__(self, data: bytes, *, is_exact: bool) -> None:
+    def __init__(self, data: bytes, *, offset: int, is_exact: bool) -> None:
+        self.data = data
+        self.offset = offset
         self.is_exact = is_exact
-        self.frames = [
-            frame(terminal.RESTORE, data[at : at + PIECE_BYTES]) for at in range(0, len(data), PIECE_BYTES)
-        ]
+
+    @property
+    def frames(self) -> list[bytes]:
+        """As frames, at least one."""
+        parts = range(0, len(self.data), PIECE_BYTES)
+        return [frame(terminal.RESTORE, self.data[at : at + PIECE_BYTES]) for at in parts] or [frame(terminal.RESTORE)]
+
+
+def restore(tracker: Tracker, read: Read, *, first: int) -> Restore:
+    """Bring a terminal to where the tracker is. read(from, to): the log's bytes. first: the oldest offset that can be read."""
+    end = tracker.boundary
+    end -= _unfinished_utf8(read(max(first, end - 3), end))
+    place = tracker.start
+    is_alternate = tracker.state.is_alternate
+    stretches = _stretches(max(place.offset, first), end, tracker.skips if not is_alternate else [])
+    size = sum(last - begin for begin, last in stretches)
+    is_whole = size <= REPLAY_BYTES_MAX and place.offset >= first
+    if not is_whole:
+        stretches = _tail(stretches, TAIL_BYTES)
+        place = Place(stretches[0][0] if stretches else end, tracker.state.copy(), is_exact=False)
+    parts = [RESET, _title(tracker.title)]
+    if is_alternate:
+        parts.append(_main_screen(tracker, read, first))
+        if not is_whole or place.offset > tracker.alternate_at:
+            parts.append(b"\x1b[?1049h")
+    parts.append((place.state if is_whole else State()).sequences(with_region=True))
+    parts += [b"\x1b[H", b"\x1b[m", place.colours]
+    data = b"".join(read(begin, last) for begin, last in stretches)
+    if not is_whole:
+        data = _from_boundary(data, is_alternate=is_alternate)
+    parts.append(replayable(data))
+    is_exact = is_whole and place.is_exact and tracker.resized_at <= place.offset
+    if not is_exact or len(stretches) > 1:
+        parts.append(tracker.state.sequences(with_region=False))
+        if tracker.state.region:
+            parts.append(b"\x1b7\x1b[" + tracker.state.region.encode("ascii") + b"r\x1b8")
+    return Restore(b"".join(parts), offset=end, is_exact=is_exact)
+
+
+def _main_screen(tracker: Tracker, read: Read, first: int) -> bytes:
+    """What is below the alternate screen: shown again when the program leaves it."""
+    place = tracker.main_start
+    if place is None or tracker.alternate_at < 0:
+        return b""
+    begin = max(place.offset, first)
+    stretches = _stretches(begin, max(begin, tracker.alternate_at), tracker.skips)
+    is_whole = sum(last - begin for begin, last in stretches) <= MAIN_BYTES
+    if not is_whole:
+        stretches = _tail(stretches, MAIN_BYTES)
+    data = b"".join(read(begin, last) for begin, last in stretches)
+    if not is_whole:
+        data = _from_boundary(data, is_alternate=False)
+    return place.state.sequences(with_region=True) + b"\x1b[H" + place.colours + replayable(data)
+
+
+def _stretches(begin: int, end: int, skips: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """[begin, end) without what is to be skipped."""
+    found = []
+    for first, last in skips:
+        if first >= begin and last <= end:
+            found.append((begin, first))
+            begin = last
+    found.append((begin, end))
+    return [(first, last) for first, last in found if last > first]
+
+
+def _tail(stretches: list[tuple[int, int]], bytes_max: int) -> list[tuple[int, int]]:
+    """The last bytes of some stretches."""
+    found: list[tuple[int, int]] = []
+    room = bytes_max
+    for first, last in reversed(stretches):
+        if room <= 0:
+            break
+        found.insert(0, (max(first, last - room), last))
+        room -= last - first
+    return found
+
+
+def _from_boundary(data: bytes, *, is_alternate: bool) -> bytes:
+    """Without the broken beginning: from a line on, or from where the cursor is set."""
+    if is_alternate:
+        found = _CURSOR.search(data)
+        return data[found.start() :] if found is not None else b""
+    return data[data.find(b"\n") + 1 :]
+
+
+def _unfinished_utf8(data: bytes) -> int:
+    """How many bytes at the end are the beginning of a character."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            need = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return back if need > back else 0
+        if byte < 0x80:
+            break
+    return 0
+
+
+def _title(title: bytes) -> bytes:
+    return b"\x1b]2;" + title + b"\x07" if title else b""

@@ -94,8 +94,8 @@ class Roster:
         return None if mode != "read" and self.job.has_terminal else self.job.tail_start()
 
     def _welcome(self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None) -> Attachment:
-        restore = self.job.restore(hello.columns, hello.rows, sizes=ticket.mode == "control") if cursor is None else None
-        offset = self.relay.log.end if cursor is None else cursor
+        restore = self.job.restore() if cursor is None else None
+        offset = restore.offset if restore is not None else cursor or 0
         attachment = Attachment(connection, id=ticket.attachment, mode=ticket.mode, cursor=offset, history=self.history)
         attachment.upto_date = self._upto_date
         attachment.moved = self._moved
@@ -107,6 +107,7 @@ class Roster:
         connection.stuck = lambda: self._stuck(attachment)
         if attachment.mode == "control" and self.job.takes_input:
             connection.raw = lambda data: self._typed_raw(attachment, data)
+        size_before = self.job.size
         if attachment.mode == "control":
             self._sized(attachment, hello.columns, hello.rows)
         columns, rows = self.job.size
@@ -120,7 +121,7 @@ class Roster:
             connection.queue_bytes_max += sum(map(len, restore.frames))
             for one in restore.frames:
                 connection.say(one)
-            if not restore.is_exact:
+            if not restore.is_exact and self.job.size == size_before:
                 self.job.redraw()
         if connection.is_open and connection.is_idle:
             attachment.catch_up()

@@ -1,4 +1,4 @@
-"""The coordinator's end of one runner's socket: mutual proof, reports up, commands down."""
+"""The coordinator's end of one runner's socket: `CoordinatorHalf` on a real connection."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 
 from hawse.domain.errors import Broken, NotFound, Unavailable
 from hawse.ports.launcher import Start
-from hawse.wire import fields, terminal
+from hawse.wire.coordinator import CoordinatorHalf
 from hawse.wire.errors import WireError
-from hawse.wire.frame import FrameReader
-from hawse.wire.proof import COORDINATOR, RUNNER, is_same, proof
 
 CONNECT_S = 5.0  # a runner on the same host answers in a millisecond, also on a loaded machine
 COMMAND_S = 10.0
@@ -30,8 +28,14 @@ class Link:
         self.start = start
         self._reader = reader
         self._writer = writer
-        self._frames = FrameReader(body_bytes_max=terminal.SERVER_BODY_BYTES_MAX)
-        self._unread: list[tuple[int, bytes]] = []
+        self._half = CoordinatorHalf(
+            job=start.job,
+            attempt=start.attempt,
+            secret=bytes.fromhex(start.order.secret),
+            nonce=os.urandom(NONCE_BYTES).hex(),
+            incarnation=start.incarnation,
+        )
+        self._heard: list[tuple[str, Any]] = []
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = 0
 
@@ -44,8 +48,7 @@ class Link:
         """
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_unix_connection(path)
-                link = cls(start, reader, writer)
+                link = cls(start, *await asyncio.open_unix_connection(path))
                 try:
                     await link._prove()
                 except BaseException:
@@ -56,65 +59,43 @@ class Link:
                 f"the runner of job {start.job} does not answer: {str(error) or 'not in time'}"
             ) from error
         except WireError as error:
-            raise Broken(f"the runner of job {start.job} speaks nonsense: {error}") from error
+            raise Broken(f"the runner of job {start.job} cannot be believed: {error}") from error
         return link
 
     async def _prove(self) -> None:
-        secret = bytes.fromhex(self.start.order.secret)
-        nonce = os.urandom(NONCE_BYTES).hex()
-        self._writer.write(
-            terminal.message(terminal.CONTROL, protocol=terminal.PROTOCOL, job=self.start.job, nonce=nonce)
-        )
-        kind, body = await self._frame()
-        if kind != terminal.CHALLENGE:
-            raise Broken(f"the socket of job {self.start.job} is not its runner's")
-        said = fields.unpack(body, "CHALLENGE")
-        incarnation, their_nonce, their_proof = (
-            fields.text(said, key, "CHALLENGE", characters_max=terminal.WORD_CHARACTERS_MAX)
-            for key in ("incarnation", "nonce", "proof")
-        )
-        attempt = fields.integer(said, "attempt", "CHALLENGE")
+        self._writer.write(self._half.control())
+        while not self._half.is_proven:
+            await self._listen()
+            if any(kind == "error" for kind, _ in self._heard):
+                raise EOFError("it refused")
 
-        def proof_of(role: str, theirs: str, own: str) -> str:
-            return proof(
-                secret,
-                role,
-                job=self.start.job,
-                attempt=attempt,
-                incarnation=incarnation,
-                their_nonce=theirs,
-                own_nonce=own,
-            )
-
-        if not is_same(their_proof, proof_of(RUNNER, nonce, their_nonce)):
-            raise Broken(f"the runner of job {self.start.job} cannot prove itself")
-        if (attempt, incarnation) != (self.start.attempt, self.start.incarnation):
-            raise Broken(f"the runner of job {self.start.job} is another incarnation")
-        self._writer.write(terminal.message(terminal.PROOF, proof=proof_of(COORDINATOR, their_nonce, nonce)))
-
-    async def _frame(self) -> tuple[int, bytes]:
-        while not self._unread:
-            data = await self._reader.read(READ_BYTES)
-            if not data:
-                raise EOFError("the runner closed the connection")
-            self._unread = self._frames.feed(data)
-        return self._unread.pop(0)
+    async def _listen(self) -> None:
+        data = await self._reader.read(READ_BYTES)
+        if not data:
+            raise EOFError("the runner closed the connection")
+        self._heard += self._half.feed(data)
+        if answer := self._half.to_send():
+            self._writer.write(answer)
 
     async def run(self, handle: Handler) -> None:
         """Hand each report to `handle` (link, seq, fields) until the connection ends, for whatever reason."""
         try:
             with suppress(OSError, EOFError, WireError):
                 while True:
-                    kind, body = await self._frame()
-                    if kind == terminal.REPORT:
-                        value = fields.unpack(body, "REPORT")
-                        await handle(self, fields.integer(value, "seq", "REPORT"), value)
-                    elif kind == terminal.RESULT:
-                        self._answered(fields.unpack(body, "RESULT"))
-                    elif kind == terminal.ERROR:
-                        return
+                    for kind, value in self._taken():
+                        if kind == "report":
+                            await handle(self, value["seq"], value)
+                        elif kind == "result":
+                            self._answered(value)
+                        elif kind == "error":
+                            return
+                    await self._listen()
         finally:
             await self.aclose()
+
+    def _taken(self) -> list[tuple[str, Any]]:
+        heard, self._heard = self._heard, []
+        return heard
 
     def _answered(self, value: dict[str, Any]) -> None:
         number = value.get("id")
@@ -125,7 +106,7 @@ class Link:
     def acknowledge(self, seq: int) -> None:
         """The report is committed. A connection that broke meanwhile makes the runner say it again."""
         if not self._writer.is_closing():
-            self._writer.write(terminal.message(terminal.REPORT_ACK, seq=seq))
+            self._writer.write(self._half.acknowledge(seq))
 
     async def command(self, verb: str, **values: Any) -> dict[str, Any]:
         """Ask the runner for something and return what it answers.
@@ -138,7 +119,7 @@ class Link:
         self._answers[number] = answer
         try:
             async with asyncio.timeout(COMMAND_S):
-                self._writer.write(terminal.message(terminal.COMMAND, id=number, verb=verb, **values))
+                self._writer.write(self._half.command(number, verb, **values))
                 await self._writer.drain()
                 value: dict[str, Any] = await answer
         except (OSError, TimeoutError) as error:

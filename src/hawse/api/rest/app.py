@@ -1,4 +1,4 @@
-"""The REST application: all nouns, their errors and their schema; in front of it who may call, request ids and the log."""
+"""The REST application: all nouns, errors and schema; and in front of it who may call, request ids and the log."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.params import QueryParameter
 
 from hawse.api.rest import attachment, event, job, log, schema, session, status
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.limits import BODY_BYTES_MAX
-from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document
-from hawse.domain.errors import Denied, InternalError, Invalid, Problem
+from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
+from hawse.domain.errors import Denied, Invalid, Problem
 from hawse.services.world import Caller
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 def routes() -> Litestar:
     """Paths, bodies, answers and errors. It needs a `Visit` in each request's state, which `Front` puts there."""
     return Litestar(
-        route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS] + schema.HANDLERS,
+        route_handlers=[Router("/", route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS])],
         exception_handlers=HANDLERS, before_request=refuse_unknown_parameters, request_max_body_size=BODY_BYTES_MAX,
         openapi_config=schema.CONFIG, logging_config=None, debug=False,
     )
@@ -92,10 +92,10 @@ class Front:
             _log.exception("request %s: %s %s failed", visit_id, scope["method"], scope["path"])
             if code:
                 raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
-            await refused(InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit_id}"), visit_id, told)
+            await refused(mistake(visit_id), visit_id, told)
         finally:
             self._desk.log({
-                "kind": "request", "method": scope["method"], "path": scope["path"], "status": code, "request": visit_id,
+                "kind": "request", "request": visit_id, "method": scope["method"], "path": scope["path"], "status": code,
                 "ms": round((time.perf_counter() - started_at) * 1000, 2), "peer": peer.pid,
             })
 
@@ -110,7 +110,8 @@ class Front:
 async def refused(problem: Problem, visit_id: str, send: Send) -> None:
     """Answer with a problem, without the application."""
     body = document(problem, status=problem.http, request=visit_id)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    size = b"%d" % len(body)
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", size), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": problem.http, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from litestar import Response, delete, get, post
+from litestar.params import JSONBody
 
 from hawse.api.rest import fields
 from hawse.api.rest.body import Strict
@@ -22,16 +23,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Attach(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """job: id or name; without it the newest living one with a terminal. attachment: the one to go on with after a broken link."""
+    """What to reach.
 
-    job: fields.Name | fields.Id | None = None
+    job: id or name; without it the newest living one with a terminal. attachment: one to go on with after a broken link.
+    """
+
+    job: fields.Name | None = None
     mode: Literal["control", "watch", "read"] = "control"
     where: fields.Where = ""
     attachment: fields.Id | None = None
 
 
 class AdmissionDocument(msgspec.Struct):
-    """address: the runner's socket; null when the job has ended (read its log instead). ticket: shown to the runner, once."""
+    """How to reach it.
+
+    address: the runner's socket; null when the job has ended (read its log instead). ticket: shown to the runner, once.
+    """
 
     attachment: Attachment | None
     job: Job
@@ -40,7 +47,7 @@ class AdmissionDocument(msgspec.Struct):
 
 
 @post(PATH, dto=Strict, return_dto=None, operation_id="attach", tags=["attachments"])
-async def attach(request: AnyRequest, session: fields.SessionName, data: Attach) -> Response[AdmissionDocument]:
+async def attach(request: AnyRequest, session: fields.SessionName, data: JSONBody[Attach]) -> Response[AdmissionDocument]:
     """Admit the caller to a job's runner. The ticket is good once, for a minute."""
     visit = visit_of(request)
     made = await attachments.attach(

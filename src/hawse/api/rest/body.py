@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Strict(AbstractDTO[msgspec.Struct]):
-    """Litestar converts a body leniently ("5" becomes 5); this decodes it as JSON of the declared type, or refuses it."""
+    """Litestar converts a body leniently ("5" becomes 5); this decodes JSON of the declared type, or refuses it."""
 
-    _decoders: dict[str, msgspec.json.Decoder[Any]] = {}  # noqa: RUF012 (Litestar makes subclasses; one table for all)
+    _decoders: dict[str, msgspec.json.Decoder[Any]] = {}
 
     @classmethod
     def create_for_field_definition(

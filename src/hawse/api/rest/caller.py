@@ -29,7 +29,8 @@ class Peer:
 
 def peer_of(connection: socket.socket) -> Peer:
     """The peer of a connected Unix socket. Raises OSError."""
-    pid, uid, _gid = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _gid = _CREDENTIALS.unpack(told)
     return Peer(pid=pid, uid=uid)
 
 

@@ -5,7 +5,7 @@ silence. Here a connection only notes until when it may stay as it is (`deadline
 seconds and only while there are any, ends those whose time is over. So a connection costs no timer and an idle
 coordinator does not wake.
 
-    silent (SILENT_S) -> head (SILENT_S) -> body (BODY_S) -> busy (no deadline: the handler has its own) -> idle (IDLE_S)
+    silent (SILENT_S) -> head (SILENT_S) -> body (BODY_S) -> busy (none: the handler has its own) -> idle (IDLE_S)
 
 A client that leaves a full buffer unread for STALL_S is cut, whatever it is being sent; it comes back with its cursor.
 """
@@ -40,6 +40,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self.deadline = NEVER
         self.stalled_at = NEVER
+        self.waits_since = listener.loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -64,7 +65,7 @@ class Connection(HttpToolsProtocol):
                 self.deadline = self._clock() + SILENT_S
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and b"\r\n\r\n" not in data[: HEAD_BYTES_MAX + 4]:
-                self.refuse(Invalid(f"request line and headers have more than {HEAD_BYTES_MAX} bytes", limit=HEAD_BYTES_MAX), 431)
+                self.refuse(Invalid(f"the headers have more than {HEAD_BYTES_MAX} bytes", limit=HEAD_BYTES_MAX), 431)
                 return
         super().data_received(data)
 
@@ -91,7 +92,8 @@ class Connection(HttpToolsProtocol):
             self.deadline = NEVER
             self._start_asgi_task(cycle, app)
         else:
-            self.deadline = self._clock() + IDLE_S
+            self.waits_since = self._clock()
+            self.deadline = self.waits_since + IDLE_S
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -117,8 +119,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         body = document(problem, status=status, request="")
-        head = f"HTTP/1.1 {status} \r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(head.encode() + body)
+        head = f"HTTP/1.1 {status} \r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close"
+        self.transport.write(head.encode() + b"\r\n\r\n" + body)
         self.transport.close()
 
     def sweep(self, now: float) -> None:

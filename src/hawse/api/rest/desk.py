@@ -22,7 +22,7 @@ def _unheard(_line: Mapping[str, object]) -> None:
 
 @dataclass(slots=True)
 class Desk:
-    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes one line of the coordinator's log."""
+    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes a line for the log."""
 
     world: World
     owner: int

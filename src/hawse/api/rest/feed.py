@@ -1,9 +1,10 @@
 """The event feed: one reader of the store per followed session, whoever and however many follow it.
 
 Theory of operation. A `Feed` has one task that waits for a session's next event, reads what is new, encodes each event
-once, and keeps the last of them in a ring that is bounded by count and bytes. A follower has a cursor (the last number it
-was sent) and nothing else: what it takes from the ring, or from the store when it is behind the ring, is exactly what
-follows its cursor. So there is no queue per follower, a slow one costs no memory, and there is no way to skip or repeat.
+once, and keeps the last of them in a ring that is bounded by count and bytes. A follower has a cursor (the last number
+it was sent) and nothing else: what it takes from the ring, or from the store when it is behind the ring, is exactly
+what follows its cursor. So there is no queue per follower, a slow one costs no memory, and nothing can be skipped or
+repeated.
 
 Under load a feed looks at most every GATHER_S: a hundred followers get one write each for many events instead of many
 writes each. The first event after a quiet time is sent at once.
@@ -127,7 +128,7 @@ class Feeds:
         self._is_closed = False
 
     async def follow(self, session: str, *, after: int) -> AsyncGenerator[bytes, None]:
-        """What to send to one follower: events with seq > after, heartbeats, and a last word when the session has ended.
+        """What to send to one follower: events with seq > after, heartbeats, a last word when the session has ended.
 
         Ends silently when the feeds are closed or the session's records are gone. If cancelled, nothing is left behind.
         """

@@ -19,7 +19,8 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)]
 Id = Annotated[str, Meta(min_length=36, max_length=36, pattern=r"^[0-9a-f-]*$")]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_LENGTH_MAX, pattern=_NO_NUL)]
-Labels = Annotated[dict[Name, Annotated[str, Meta(max_length=LABEL_LENGTH_MAX, pattern=_NO_NUL)]], Meta(max_length=LABELS_MAX)]
+Label = Annotated[str, Meta(max_length=LABEL_LENGTH_MAX, pattern=_NO_NUL)]
+Labels = Annotated[dict[Name, Label], Meta(max_length=LABELS_MAX)]
 Where = Annotated[str, Meta(max_length=limits.WHERE_LENGTH_MAX, pattern=_NO_NUL)]
 Text = Annotated[str, Meta(max_length=limits.TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 Argv = Annotated[list[Text], Meta(min_length=1, max_length=limits.ARGV_MAX)]
@@ -61,7 +62,11 @@ JobName = Annotated[str, PathParameter(title="a job's id or name", max_length=NA
 ObjectId = Annotated[str, PathParameter(title="an id", max_length=NAME_LENGTH_MAX)]
 Limit = Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX, description="items in one page")]
 After = Annotated[str, QueryParameter(max_length=36, description="`next` of the page before")]
-WaitS = Annotated[float, QueryParameter(ge=0, le=limits.WAIT_S_MAX, description="seconds to wait for a change (long poll)")]
-QueryGraceS = Annotated[float | None, QueryParameter(ge=0, le=GRACE_S_MAX, description="seconds between SIGTERM and SIGKILL")]
+WaitS = Annotated[float, QueryParameter(ge=0, le=limits.WAIT_S_MAX, description="seconds to wait (long poll)")]
+QueryGraceS = Annotated[
+    float | None, QueryParameter(ge=0, le=GRACE_S_MAX, description="seconds between SIGTERM and SIGKILL")
+]
 Reason = Annotated[str, QueryParameter(max_length=limits.REASON_LENGTH_MAX, description="why; kept in the history")]
-FirstSeq = Annotated[int, QueryParameter(name="from", ge=0, le=limits.INTEGER_MAX, description="number of the first event wanted")]
+FirstSeq = Annotated[
+    int, QueryParameter(name="from", ge=0, le=limits.INTEGER_MAX, description="number of the first event wanted")
+]

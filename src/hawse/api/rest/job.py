@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from hawse.api.rest import fields
 from hawse.api.rest.body import Strict
@@ -31,16 +31,17 @@ class Signal(msgspec.Struct, forbid_unknown_fields=True):
 
 def spec_of(given: fields.JobSpec) -> JobSpec:
     """The request's job as the services know it."""
+    size = given.tty or fields.Terminal(0, 0)
     return JobSpec(
-        argv=tuple(given.argv), env=given.env, cwd=given.cwd, umask=given.umask, encoding=given.encoding, name=given.name,
-        columns=given.tty.columns if given.tty else 0, rows=given.tty.rows if given.tty else 0, tty=given.tty is not None,
-        stdin=given.stdin, on_lost=OnLost(given.on_lost), grace_s=GRACE_S_DEFAULT if given.grace_s is None else given.grace_s,
+        argv=tuple(given.argv), env=given.env, cwd=given.cwd, umask=given.umask, encoding=given.encoding,
+        name=given.name, tty=given.tty is not None, columns=size.columns, rows=size.rows, stdin=given.stdin,
+        on_lost=OnLost(given.on_lost), grace_s=GRACE_S_DEFAULT if given.grace_s is None else given.grace_s,
         log_on_full=given.log_on_full, log_bytes_max=given.log_bytes_max, leftovers=given.leftovers,
     )
 
 
 @post(PATH, dto=Strict, return_dto=None, operation_id="run_job", tags=["jobs"])
-async def run(request: AnyRequest, session: fields.SessionName, data: fields.JobSpec) -> Response[Job]:
+async def run(request: AnyRequest, session: fields.SessionName, data: JSONBody[fields.JobSpec]) -> Response[Job]:
     """Add a job to a living session and start it."""
     change = await once(request, 201, encode)
     job = await jobs.run(visit_of(request).desk.world, change.caller, session, spec_of(data))
@@ -48,7 +49,9 @@ async def run(request: AnyRequest, session: fields.SessionName, data: fields.Job
 
 
 @get(PATH, operation_id="list_jobs", tags=["jobs"])
-async def page(request: AnyRequest, session: fields.SessionName, after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT) -> Response[Page[Job]]:
+async def page(
+    request: AnyRequest, session: fields.SessionName, after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT
+) -> Response[Page[Job]]:
     """The jobs of a session, by age."""
     visit = visit_of(request)
     found = await jobs.page(visit.desk.world, visit.caller, session)
@@ -73,7 +76,8 @@ async def get_one(
 
 @delete(PATH + "/{job:str}", status_code=202, operation_id="stop_job", tags=["jobs"])
 async def stop(
-    request: AnyRequest, session: fields.SessionName, job: fields.JobName, grace_s: fields.QueryGraceS = None, reason: fields.Reason = "asked",
+    request: AnyRequest, session: fields.SessionName, job: fields.JobName, grace_s: fields.QueryGraceS = None,
+    reason: fields.Reason = "asked",
 ) -> Response[Job]:
     """Ask a job to end: SIGTERM, grace, SIGKILL of all it started. Safe to repeat."""
     change = await once(request, 202, encode)
@@ -81,8 +85,10 @@ async def stop(
     return answered(change.body(found), version=found.version, status=202)
 
 
-@post(PATH + "/{job:str}/signal", status_code=200, dto=Strict, return_dto=None, operation_id="signal_job", tags=["jobs"])
-async def signal(request: AnyRequest, session: fields.SessionName, job: fields.JobName, data: Signal) -> Response[Job]:
+@post(
+    PATH + "/{job:str}/signal", status_code=200, dto=Strict, return_dto=None, operation_id="signal_job", tags=["jobs"]
+)
+async def signal(request: AnyRequest, session: fields.SessionName, job: fields.JobName, data: JSONBody[Signal]) -> Response[Job]:
     """Send a signal to the job's main process group."""
     visit = visit_of(request)
     found = await jobs.signal(visit.desk.world, visit.caller, session, job, data.signal)

@@ -51,10 +51,11 @@ class Listener:
             self._sweep_at = self.loop.call_later(SWEEP_S, self._sweep)
         if len(self._connections) <= self.connections_max:
             return True
-        waiting = [c for c in self._connections if c.is_waiting and c is not connection and not c.transport.is_closing()]
-        if not waiting:
+        others = (c for c in self._connections if c is not connection and c.is_waiting and not c.transport.is_closing())
+        oldest = min(others, key=lambda c: c.waits_since, default=None)
+        if oldest is None:
             return False
-        min(waiting, key=lambda c: c.deadline).transport.abort()
+        oldest.transport.abort()
         return True
 
     def lost(self) -> None:
@@ -63,7 +64,7 @@ class Listener:
             self._emptied.set()
 
     async def aclose(self) -> None:
-        """Stop accepting, end streams and long waits, let other requests finish (STOP_S at most). Safe to call twice."""
+        """Stop accepting, end streams and long waits, let requests finish (STOP_S at most). Safe to call twice."""
         if self._server is not None:
             self._server.close()
         self._desk.close()

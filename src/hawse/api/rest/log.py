@@ -20,9 +20,13 @@ MEDIA_TYPE = "application/octet-stream"
 PIECE_DEFAULT = 1024 * 1024
 SEND_BYTES = 256 * 1024
 _Piece = Annotated[int | None, QueryParameter(ge=1, le=logs.PIECE_BYTES_MAX, description="bytes at most")]
-_From = Annotated[int | None, QueryParameter(name="from", ge=0, le=limits.INTEGER_MAX, description="offset of the first byte wanted")]
+_From = Annotated[
+    int | None, QueryParameter(name="from", ge=0, le=limits.INTEGER_MAX, description="offset of the first byte wanted")
+]
 _Tail = Annotated[int | None, QueryParameter(ge=0, le=logs.TAIL_LINES_MAX, description="the last lines")]
-_Since = Annotated[float | None, QueryParameter(ge=0, le=limits.INTEGER_MAX, description="Unix seconds: from what was written then")]
+_Since = Annotated[
+    float | None, QueryParameter(ge=0, le=limits.INTEGER_MAX, description="Unix seconds: what was written since then")
+]
 
 
 @get("/v1/sessions/{session:str}/logs/{job:str}", operation_id="read_log", tags=["logs"], media_type=MEDIA_TYPE)
@@ -30,7 +34,7 @@ async def read(
     request: AnyRequest, session: fields.SessionName, job: fields.JobName, offset: _From = None, limit: _Piece = None,
     tail: _Tail = None, since: _Since = None,
 ) -> Response[bytes]:
-    """One piece of a job's output, from an offset, a time, or some lines before the end. At most one of from, tail, since.
+    """One piece of a job's output. At most one of from (an offset), tail (lines), since (a time); none: its beginning.
 
     Hawse-Log-From, -Next, -End: the offset of the first byte, of the one to go on with, of the end as of now.
     Hawse-Log-Spans: `offset+length:source ...` (1 stdout or terminal, 2 stderr).
@@ -39,20 +43,22 @@ async def read(
     visit = visit_of(request)
     async with visit.desk.log_readers:
         found, piece = await logs.read(
-            visit.desk.world, visit.caller, session, job, offset=offset, since=since, tail=tail, bytes_max=limit or PIECE_DEFAULT,
+            visit.desk.world, visit.caller, session, job, offset=offset, since=since, tail=tail,
+            bytes_max=limit or PIECE_DEFAULT,
         )
     return Bytes(told_in_headers(piece), state=found.state)
 
 
 def told_in_headers(piece: Piece) -> Piece:
-    """The piece, shortened so that all its spans and damages fit its headers."""
-    cuts = [offset for offset, _, _ in (*piece.spans[limits.SPANS_MAX:], *piece.damaged[limits.DAMAGED_MAX:])]
-    end = max(min(cuts, default=piece.next), piece.first + 1)
+    """The piece, shortened where it has more spans or damages than fit its headers. The client asks on from `next`."""
+    late = (*piece.spans[limits.SPANS_MAX :], *piece.damaged[limits.DAMAGED_MAX :])
+    end = min((offset for offset, _, _ in late), default=piece.next)
     if end >= piece.next:
         return piece
-    spans = tuple((o, min(n, end - o), s) for o, n, s in piece.spans if o < end)
-    damaged = tuple((o, min(n, end - o), c) for o, n, c in piece.damaged if o < end)
-    return Piece(piece.data[: end - piece.first], piece.first, end, piece.end, damaged, spans)
+    spans = tuple((offset, min(length, end - offset), source) for offset, length, source in piece.spans if offset < end)
+    damaged = tuple((offset, min(length, end - offset), why) for offset, length, why in piece.damaged if offset < end)
+    data = piece.data[: sum(length for _, length, _ in spans)]
+    return Piece(data=data, first=piece.first, next=end, end=piece.end, damaged=damaged, spans=spans)
 
 
 class Bytes(Response[bytes]):
@@ -68,7 +74,7 @@ class Bytes(Response[bytes]):
         if piece.spans:
             told["hawse-log-spans"] = " ".join(f"{offset}+{length}:{source}" for offset, length, source in piece.spans)
         if piece.damaged:
-            told["hawse-log-damaged"] = "; ".join(f"{offset}+{length} {quote(cause)}" for offset, length, cause in piece.damaged)
+            told["hawse-log-damaged"] = "; ".join(f"{offset}+{length} {quote(why)}" for offset, length, why in piece.damaged)
         self.told = [(name.encode(), value.encode("ascii")) for name, value in told.items()]
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:

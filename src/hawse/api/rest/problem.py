@@ -1,7 +1,7 @@
 """Errors as problem documents (RFC 9457): the columns of `domain.errors`, and nothing of our insides.
 
-What HTTP itself refuses (no such path, wrong method, a body that is no JSON) keeps HTTP's status code and uses the code of
-the nearest domain error.
+What HTTP itself refuses (no such path, a wrong method, a request that is no HTTP) keeps HTTP's status code and uses the
+code of the nearest domain error.
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ def headers_of(problem: Problem) -> dict[str, str]:
     return {"Retry-After": "1"} if problem.retry and problem.http in (429, 503) else {}
 
 
-def answer(request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Mapping[str, str] = {}) -> Response[bytes]:  # noqa: B006
+def answer(
+    request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
     """The response that tells the problem."""
     code = status or problem.http
     return Response(
         document(problem, status=code, request=visit_of(request).id), status_code=code, media_type=MEDIA_TYPE,
-        headers={**headers_of(problem), **headers},
+        headers={**headers_of(problem), **(headers or {})},
     )
 
 
@@ -75,11 +77,13 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return answer(request, NotFound("there is no such path", next_step="GET /schema/openapi.json lists all paths"))
+            return answer(request, NotFound("there is no such path", next_step="GET /schema lists all paths"))
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return answer(request, Invalid(f"{request.method} is not possible here"), status=error.status_code, headers=headers)
+            problem = Invalid(f"{request.method} is not possible here")
+            return answer(request, problem, status=error.status_code, headers=headers)
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return on_problem(request, TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", limit=BODY_BYTES_MAX))
+            problem = TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", limit=BODY_BYTES_MAX)
+            return on_problem(request, problem)
         case HTTPStatus.BAD_REQUEST if isinstance(error, ValidationException):
             return answer(request, Invalid(_said(error), parameters=error.extra))
         case status if status < 500:
@@ -91,7 +95,12 @@ def on_mistake(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Our bug: the log has the traceback, the caller gets the request's id."""
     visit = visit_of(request)
     _log.error("request %s: %s %s failed", visit.id, request.method, request.url.path, exc_info=error)
-    return answer(request, InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit.id}"))
+    return answer(request, mistake(visit.id))
+
+
+def mistake(visit_id: str) -> InternalError:
+    """What the caller hears of our bug."""
+    return InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit_id}")
 
 
 def on_answered(_request: AnyRequest, error: Answered) -> Response[bytes]:
@@ -111,7 +120,9 @@ def _said(error: ValidationException) -> str:
     extra: Any = error.extra
     if not isinstance(extra, list) or not extra:
         return "a parameter is missing or wrong"
-    parts = [f"{item.get('key', 'body')}: {item.get('message', 'not valid')}" for item in extra if isinstance(item, dict)]
+    if any(item.get("key") == "data" for item in extra):
+        return "the body is missing; it is a JSON object"
+    parts = [f"{item.get('key')}: {item.get('message')}" for item in extra]
     return "; ".join(parts)[:500] or "a parameter is not valid"
 
 

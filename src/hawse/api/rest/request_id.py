@@ -1,7 +1,8 @@
 """Request ids: a change that is asked for twice with the same `Idempotency-Key` is made once.
 
-The first answer is stored in the transaction of the change itself, so there is no moment at which one is there without the
-other, and of two requests at the same time one makes the change. Source: draft-ietf-httpapi-idempotency-key-header-07.
+The first answer is stored in the transaction of the change itself, so there is no moment at which one is there without
+the other, and of two requests at the same time one makes the change.
+Source: draft-ietf-httpapi-idempotency-key-header-07.
 """
 
 from __future__ import annotations

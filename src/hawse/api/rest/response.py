@@ -10,7 +10,9 @@ from litestar import Response
 from hawse.api.rest.version import tag
 
 
-def answered(body: bytes, *, version: int | None = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:
+def answered(
+    body: bytes, *, version: int | None = None, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response[Any]:
     """JSON bytes, with the object's version as ETag."""
     told = dict(headers or {})
     if version is not None:

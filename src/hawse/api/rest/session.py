@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, delete, get, patch, post
-from litestar.params import QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from hawse.api.rest import fields
 from hawse.api.rest.body import Strict
@@ -26,6 +26,7 @@ from hawse.services.session import SessionView
 
 PATH = "/v1/sessions"
 _encode = msgspec.json.Encoder().encode
+_Which = Annotated[Literal["living", "ended", "all"], QueryParameter(name="state", description="which sessions")]
 _LIVING = {"living": True, "ended": False, "all": None}
 
 
@@ -64,7 +65,7 @@ def encode(view: SessionView) -> bytes:
 
 
 @post(PATH, dto=Strict, return_dto=None, operation_id="create_session", tags=["sessions"])
-async def create(request: AnyRequest, data: NewSession) -> Response[SessionDocument]:
+async def create(request: AnyRequest, data: JSONBody[NewSession]) -> Response[SessionDocument]:
     """Create a session, and its first job with it."""
     change = await once(request, 201, encode)
     wanted = sessions.NewSession(
@@ -79,8 +80,7 @@ async def create(request: AnyRequest, data: NewSession) -> Response[SessionDocum
 @get(PATH, operation_id="list_sessions", tags=["sessions"])
 async def page(
     request: AnyRequest,
-    which: Annotated[Literal["living", "ended", "all"], QueryParameter(name="state", description="which sessions")] = "living",
-    after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT,
+    which: _Which = "living", after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT,
 ) -> Response[Page[SessionDocument]]:
     """The caller's sessions, by age."""
     visit = visit_of(request)
@@ -98,7 +98,7 @@ async def get_one(request: AnyRequest, session: fields.SessionName) -> Response[
 
 
 @patch(PATH + "/{session:str}", dto=Strict, return_dto=None, operation_id="describe_session", tags=["sessions"])
-async def describe(request: AnyRequest, session: fields.SessionName, data: SessionChange) -> Response[SessionDocument]:
+async def describe(request: AnyRequest, session: fields.SessionName, data: JSONBody[SessionChange]) -> Response[SessionDocument]:
     """Change alias, description or labels; with If-Match only if nobody was faster."""
     change = await once(request, 200, encode)
     made = await sessions.describe(
@@ -112,7 +112,8 @@ async def describe(request: AnyRequest, session: fields.SessionName, data: Sessi
 
 @delete(PATH + "/{session:str}", status_code=202, operation_id="end_session", tags=["sessions"])
 async def end(
-    request: AnyRequest, session: fields.SessionName, grace_s: fields.QueryGraceS = None, reason: fields.Reason = "asked",
+    request: AnyRequest, session: fields.SessionName, grace_s: fields.QueryGraceS = None,
+    reason: fields.Reason = "asked",
 ) -> Response[SessionDocument]:
     """Begin to end a session: its jobs are stopped in order, then it is history. Safe to repeat."""
     change = await once(request, 202, encode)

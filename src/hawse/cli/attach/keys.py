@@ -1,7 +1,7 @@
 """The detach key: what of the typed bytes is for us. Bytes in, actions out.
 
-After the key (default Ctrl-\\): d detaches, the key again types itself, ? asks for help; anything else is typed as it is,
-key included, so that nothing is lost.
+After the key (default Ctrl-\\): d detaches, the key again types itself, ? asks for help; anything else is typed as it
+is, key included, so that nothing is lost.
 """
 
 from __future__ import annotations

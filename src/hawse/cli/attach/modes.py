@@ -13,7 +13,21 @@ _MODE = re.compile(rb"\x1b\[\?([0-9;]{1,60})([hl])")
 _MARK = b"\x1b["
 _TAIL_BYTES = 64  # the longest sequence that is looked for
 _ALTERNATE = (b"1049", b"1047", b"47")
-_OFF_BY_NATURE = (b"1", b"9", b"1000", b"1001", b"1002", b"1003", b"1004", b"1005", b"1006", b"1015", b"1016", b"2004", b"2026")
+_OFF_BY_NATURE = (
+    b"1",
+    b"9",
+    b"1000",
+    b"1001",
+    b"1002",
+    b"1003",
+    b"1004",
+    b"1005",
+    b"1006",
+    b"1015",
+    b"1016",
+    b"2004",
+    b"2026",
+)
 # cursor shown; normal keypad; wrapping on; no modified keys; cursor shape, character set and colours as they were
 _PLAIN = b"\x1b[?25h\x1b>\x1b[?7h\x1b[0 q\x1b(B\x0f\x1b[m"
 

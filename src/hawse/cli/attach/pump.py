@@ -1,11 +1,11 @@
 """The hot loop of an attachment: typed bytes to the runner, output to the terminal, until somebody must decide.
 
 Per keystroke: poll, read, send; poll, receive, write. It knows frames, the detach key and modes; everything else (a new
-link, a new size, the job's end) is an event for its owner, who calls run() again. It has no other state than what stands
-here, so a compiled twin may replace it.
+link, a new size, the job's end) is an event for its owner, who calls run() again. It has no other state than what
+stands here, so a compiled twin may replace it.
 
-The socket never blocks it: what the runner does not take waits in `_unsent`, and typing is not read meanwhile. Writing to
-the terminal may block (somebody pressed Ctrl-S); a signal handler may then raise to get out.
+The socket never blocks it: what the runner does not take waits in `_unsent`, and typing is not read meanwhile. Writing
+to the terminal may block (somebody pressed Ctrl-S); a signal handler may then raise to get out.
 """
 
 from __future__ import annotations

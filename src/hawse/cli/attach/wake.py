@@ -17,7 +17,10 @@ class Stuck(BaseException):
 
 
 class Wake:
-    """Around the loop: the given signals write their number to `fd` and do nothing else. Restores all on the way out."""
+    """Around the loop: the given signals write their number to `fd` and do nothing else.
+
+    Restores all on the way out.
+    """
 
     def __init__(self, signals: Sequence[int]) -> None:
         self.signals = signals

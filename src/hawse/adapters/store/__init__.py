@@ -1,0 +1,1 @@
+"""Stores: SQLite for a user, PostgreSQL for a site."""

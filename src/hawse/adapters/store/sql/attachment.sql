@@ -1,0 +1,32 @@
+-- Attachments. `where` and `by` are words of SQL, so they are quoted.
+
+-- columns: attachment
+id, session, job, who, "where", mode, state, created_at, link_at, cursor, version, detached_at, reason
+
+-- name: attachment_by_id
+SELECT {attachment} FROM attachments WHERE id = :id
+
+-- name: attachments_all
+SELECT {attachment} FROM attachments WHERE session = :session ORDER BY id
+
+-- name: attachments_living
+SELECT {attachment} FROM attachments WHERE session = :session AND state <> 'detached' ORDER BY id
+
+-- name: attachments_stale
+-- Longest without a link first.
+SELECT {attachment} FROM attachments WHERE state = 'stale' ORDER BY link_at, id LIMIT :limit
+
+-- name: attachment_insert
+INSERT INTO attachments ({attachment})
+VALUES (:id, :session, :job, :who, :where, :mode, :state, :created_at, :link_at, :cursor, :version, :detached_at, :reason)
+
+-- name: attachment_update
+UPDATE attachments SET who = :who, "where" = :where, mode = :mode, state = :state, link_at = :link_at,
+    cursor = :cursor, version = version + 1, detached_at = :detached_at, reason = :reason
+WHERE id = :id AND version = :version
+
+-- name: attachment_remove
+DELETE FROM attachments WHERE id = :id AND version = :version
+
+-- name: attachments_remove
+DELETE FROM attachments WHERE session = :session

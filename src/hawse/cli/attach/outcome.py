@@ -1,0 +1,57 @@
+"""What is said, and which exit code is given, when a view is over."""
+
+from __future__ import annotations
+
+from hawse.cli.attach.view import CLOSED, CUT, DETACHED, ENDED, View
+from hawse.cli.say import note
+from hawse.cli.words import outcome
+
+EXIT_INTERRUPTED = 130
+_WHY = {
+    "asked": "somebody detached you",
+    "stolen": "somebody took it",
+    "idle": "nothing was typed for long",
+    "slow": "this terminal was too slow",
+    "replaced": "it was linked again from elsewhere",
+    "ended": "the session ended",
+}
+
+
+def attached_end(view: View, how: str) -> int:
+    """After `attach` or `new`: 0 when the user left or the job ended; 1 when the job was lost or somebody cut the
+    view.
+    """
+    name = view.name
+    if how == DETACHED:
+        note(f"[detached from {name}; return with: hawse attach {name}]")
+        return 0
+    if how == ENDED:
+        lost = view.outcome is not None and view.outcome.kind == "lost"
+        more = f"; more: hawse show {name}" if lost or view.outcome is None else ""
+        note(f"[{name} ended: {outcome(view.outcome) or 'its outcome is not known'}{more}]")
+        return 1 if lost else 0
+    if how == CUT:
+        why = view.message or _WHY.get(view.reason, view.reason)
+        note(f"[detached from {name}: {why}; return with: hawse attach {name}]")
+        return 1
+    if how == CLOSED:
+        return 1
+    note(f"[left {name}; return with: hawse attach {name}]")
+    return EXIT_INTERRUPTED
+
+
+def run_end(view: View, how: str) -> int:
+    """After `run`: the job's own exit code; what is not an exit code is told."""
+    name = view.name
+    if how == ENDED:
+        if view.outcome is not None and view.outcome.kind in ("lost", "failed"):
+            note(f"hawse: {name}: {outcome(view.outcome)}")
+        return view.outcome.exit_code if view.outcome is not None else 1
+    if how in (DETACHED, CUT):
+        why = "" if how == DETACHED else f" ({view.message or _WHY.get(view.reason, view.reason)})"
+        note(f"[detached from {name}{why}; it goes on. Return with: hawse attach {name}]")
+        return 0 if how == DETACHED else 1
+    if how == CLOSED:
+        return 1
+    note(f"[left {name}; it goes on. Follow it: hawse logs -f {name}; return: hawse attach {name}]")
+    return EXIT_INTERRUPTED

@@ -1,0 +1,316 @@
+"""Showing a job: link, show, decide, link again, until it has ended or the user leaves.
+
+The view owns the conversation with the coordinator (tickets) and the rare events; the pump moves the bytes. A link that
+breaks without EXIT or DETACH is mended with a new ticket at the next byte. Nothing here ever ends the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+from hawse.cli.attach import pump as pumps
+from hawse.cli.attach.keys import Keys, help_line, key_name
+from hawse.cli.attach.modes import Modes
+from hawse.cli.attach.pump import Pump
+from hawse.cli.attach.tty import Terminal, size
+from hawse.cli.attach.wake import Stuck, Wake
+from hawse.client.records import Outcome
+from hawse.domain.errors import Broken, Problem, Unavailable
+from hawse.wire import terminal
+from hawse.wire.errors import WireError
+from hawse.wire.frame import frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.client.api import Job
+    from hawse.client.records import JobInfo
+
+ENTRY_S = 10.0
+GOODBYE_S = 1.0
+MEND_S_MAX = 60.0  # as long as the coordinator keeps an attachment whose link is away
+ENDED, DETACHED, CUT, CLOSED, LEFT = "ended", "detached", "cut", "closed", "left"
+_SIGNALS = (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT, signal.SIGINT)
+
+
+class View:
+    """One job on this terminal, or on these pipes.
+
+    raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
+    offset. After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone, LEFT:
+    Ctrl-C).
+    """
+
+    def __init__(
+        self, job: Job, *, mode: str, raw: bool, keys: Keys, start: int | str, takes_input: bool, name: str
+    ) -> None:
+        self.job = job
+        self.mode = mode
+        self.raw = raw
+        self.name = name
+        self.outcome: Outcome | None = None
+        self.reason = ""
+        self.message = ""
+        self._keys = keys
+        self._start = start
+        self._takes_input = takes_input
+        self._attachment: str | None = None
+        self._terminal = Terminal(0)
+        self._modes = Modes()
+        self._sock: socket.socket | None = None
+        self._interrupts = 0
+        self._slow = False
+
+    def run(self) -> str:
+        """Show it until something final happens. Raises Problem when it cannot be reached."""
+        with Wake(_SIGNALS) as wake:
+            self._wake = wake
+            pump = Pump(
+                input_fd=0 if self._takes_input or self._keys.key is not None else -1, output_fd=1, error_fd=2,
+                wake_fd=wake.fd, keys=self._keys, modes=self._modes if self.raw else None,
+                sends_input=self._takes_input and self.mode == "control",
+            )  # fmt: skip
+            self._pump = pump
+            if isinstance(self._start, int):
+                pump.offset = self._start
+            try:
+                if not self._link():
+                    return ENDED
+                if self.raw:
+                    self._terminal.raw()
+                return self._shown()
+            except Stuck:
+                return LEFT
+            finally:
+                self._unlink()
+                self._leave_terminal()
+
+    # -- the link -----------------------------------------------------------------------------------------------------
+
+    def _link(self) -> bool:
+        """A new link to the runner; False when the job has ended, and what it printed has been shown.
+
+        Raises Problem, OSError (the runner is not there).
+        """
+        admission = self.job.admission(self.mode, where=where(), resume=self._attachment)
+        if admission.attachment is not None:
+            self._attachment = admission.attachment.id
+        if not admission.address:
+            return self._over(admission.job)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(ENTRY_S)
+        try:
+            try:
+                sock.connect(admission.address)
+            except (FileNotFoundError, ConnectionRefusedError):
+                job = self.job.wait(ENTRY_S, until="started")  # it was asked for, and its runner is on its way
+                if job.is_over:
+                    sock.close()
+                    return self._over(job)
+                sock.connect(admission.address)
+            columns, rows = size(1) if self.raw else (0, 0)
+            sock.sendall(terminal.hello(ticket=admission.ticket, start=self._start, columns=columns, rows=rows))
+        except BaseException:
+            sock.close()
+            raise
+        self._sock = sock
+        self._pump.link(sock)
+        return True
+
+    def _unlink(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+            self._pump.link(None)
+
+    def _over(self, job: JobInfo) -> bool:
+        """It has ended: show the rest of what it printed, unless only its screen was asked for."""
+        self.outcome = job.outcome
+        if isinstance(self._start, int):
+            for chunk in self.job.logs(self._pump.offset):
+                if chunk.problem:
+                    self._tell(chunk.problem)
+                _write(2 if chunk.source == terminal.STDERR else 1, chunk.data)
+        return False
+
+    def _mended(self, why: str) -> bool:
+        """Link again after a break; False when the job has ended. Raises Unavailable after a minute."""
+        self._unlink()
+        self._start = "screen" if self.raw and self._slow else self._pump.offset
+        self._slow = False
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                return self._link()
+            except (OSError, Unavailable) as error:
+                if time.monotonic() - began > MEND_S_MAX:
+                    raise Unavailable(
+                        f"the link to {self.name} stays broken: {error}", next_step=f"hawse show {self.name}"
+                    ) from error
+            if not told and time.monotonic() - began > 1:
+                told = True
+                self._tell(f"the link broke ({why}); trying again, the work goes on")
+            event, _ = self._pump.run(0.2)
+            if event in (pumps.KEY_DETACH, pumps.INPUT_GONE):
+                raise Unavailable(
+                    f"left while the link to {self.name} was broken", next_step=f"hawse attach {self.name}"
+                )
+            if event == pumps.WOKEN and self._wake.unhandled:
+                raise Stuck
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def _shown(self) -> str:
+        while True:
+            event, body = self._pump.run()
+            try:
+                if event in (pumps.LINK_GONE, pumps.NONSENSE):
+                    if event == pumps.NONSENSE:
+                        raise Broken(f"the runner of {self.name} sent nonsense", next_step=f"hawse show {self.name}")
+                    if not self._mended("its end is gone"):
+                        return ENDED
+                    continue
+                final = self._own_event(event, body) if event < 0 else self._frame(event, body)
+            except (WireError, ValueError) as error:
+                raise Broken(f"the runner of {self.name} sent nonsense: {error}") from error
+            if final:
+                return final
+
+    def _own_event(self, event: int, body: bytes) -> str:
+        if event == pumps.WOKEN:
+            return self._signalled(body)
+        if event == pumps.KEY_DETACH:
+            self._goodbye("asked")
+            return DETACHED
+        if event == pumps.KEY_HELP and self._keys.key is not None:
+            self._tell(help_line(self._keys.key))
+        elif event == pumps.INPUT_GONE:
+            if self.raw:
+                self._goodbye("lost")
+                return CLOSED
+            if self._takes_input:
+                self._pump.send(frame(terminal.INPUT_END))
+        elif event == pumps.OUTPUT_GONE:
+            self._goodbye("lost")
+            return CLOSED
+        return ""
+
+    def _signalled(self, numbers: bytes) -> str:
+        self._wake.handled()
+        for number in numbers:
+            if number in (signal.SIGHUP, signal.SIGTERM):
+                self._goodbye("lost")
+                return CLOSED
+            if number == signal.SIGWINCH and self.raw:
+                self._pump.send(terminal.resize(*size(1)))
+            elif number == signal.SIGTSTP:
+                self._suspend()
+            elif number == signal.SIGINT:
+                self._interrupts += 1
+                if self._interrupts > 1 or self.mode != "control" or self.raw:
+                    self._goodbye("asked")
+                    return LEFT
+                self._pump.send(terminal.message(terminal.SIGNAL, signal="INT"))
+        return ""
+
+    def _frame(self, kind: int, body: bytes) -> str:
+        if kind == terminal.WELCOME:
+            welcome = terminal.parse_welcome(body)
+            if isinstance(self._start, int) and welcome.offset > self._start:
+                self._tell(f"bytes {self._start} to {welcome.offset} are gone")
+            self._pump.offset = welcome.offset
+        elif kind == terminal.EXIT:
+            self.outcome = Outcome(json.loads(body))
+            return ENDED
+        elif kind == terminal.DETACH:
+            self.reason, self.message = terminal.parse_detach(body)
+            return CUT
+        elif kind == terminal.PING:
+            self._pump.send(terminal.pong(body))
+        elif kind == terminal.NOTICE:
+            said = json.loads(body)
+            self._slow = said.get("kind") == "slow"
+            self._tell(str(said.get("detail") or said.get("kind")))
+        elif kind == terminal.ERROR:
+            return self._refused(json.loads(body))
+        return ""
+
+    def _refused(self, said: dict[str, object]) -> str:
+        code = str(said.get("code"))
+        if code.startswith("ticket_") or code in ("busy", "silent", "ended"):
+            return "" if self._mended(str(said.get("detail"))) else ENDED
+        raise Broken(f"the runner of {self.name} refuses: {said.get('detail')}", next_step=str(said.get("next") or ""))
+
+    def _goodbye(self, reason: str) -> None:
+        """Say that we leave; if that cannot be said, the runner sees that the link is gone."""
+        if self._sock is None:
+            return
+        try:
+            self._sock.settimeout(GOODBYE_S)
+            self._sock.sendall(terminal.detach(reason))
+        except OSError:
+            pass
+
+    # -- the terminal -------------------------------------------------------------------------------------------------
+
+    def _suspend(self) -> None:
+        """Somebody stopped us (kill -TSTP): give the terminal back, stop, and show the screen again afterwards."""
+        self._leave_terminal()
+        before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, before)
+        if self.raw:
+            self._terminal.raw()
+            self._unlink()
+            self._start = "screen"
+            try:
+                self._link()
+            except OSError:
+                self._slow = True  # the runner went meanwhile; the next look mends, with the screen
+                self._pump.link(None)
+                self._mended("its end is gone")
+
+    def _leave_terminal(self) -> None:
+        if self.raw:
+            try:
+                _write(1, self._modes.undo())
+            except OSError:
+                pass  # the window was closed
+            self._terminal.restore()
+
+    def _tell(self, text: str) -> None:
+        """A line beside the output."""
+        end = "\r\n" if self.raw else "\n"
+        start = end if self.raw else ""
+        try:
+            sys.stdout.flush()
+            _write(2, f"{start}[{text}]{end}".encode())
+        except OSError:
+            pass
+
+    @property
+    def key(self) -> str:
+        """The detach key's name."""
+        return key_name(self._keys.key) if self._keys.key is not None else ""
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def where() -> str:
+    """Where this is shown: the terminal's name, and from where somebody came over ssh."""
+    try:
+        name = os.ttyname(0)
+    except OSError:
+        name = "no terminal"
+    came = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
+    return f"{name} from {came}" if came else name
+
+
+__all__ = ["CLOSED", "CUT", "DETACHED", "ENDED", "LEFT", "Problem", "View", "where"]

@@ -1,0 +1,63 @@
+"""`hawse ls`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from hawse.cli.options import Connection, connected, json_option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.client.records import SessionInfo
+
+HEADS = ("NAME", "STATE", "JOBS", "ATTACHED", "AGE", "WHAT HAPPENED")
+
+
+@click.command()
+@click.option("-a", "--all", "everything", is_flag=True, help="Ended sessions, too.")
+@click.option("--ended", is_flag=True, help="Only ended sessions.")
+@json_option
+@connected()
+def command(everything: bool, ended: bool, as_json: bool, connection: Connection) -> int:
+    """List your sessions: state, jobs (running/all), who is attached, age, and what ended and why.
+
+    \b
+    hawse ls
+    hawse ls --all --json
+    """
+    return listed("all" if everything else "ended" if ended else "living", as_json, connection)
+
+
+def listed(state: str, as_json: bool, connection: Connection) -> int:
+    """Print the sessions in this state ("living", "ended", "all")."""
+    from hawse.cli.say import json_out, note
+    from hawse.cli.table import table
+
+    sessions = [session.info for session in connection.open().sessions(state)]
+    if as_json:
+        json_out([info.raw for info in sessions])
+        return 0
+    now = time.time()
+    if sessions:
+        table(HEADS, [_row(info, now) for info in sessions])
+    else:
+        note("no sessions; hawse new starts one" if state == "living" else "no ended sessions")
+    return 0
+
+
+def _row(info: SessionInfo, now: float) -> tuple[str, ...]:
+    from hawse.cli.words import age, session_end
+
+    living = sum(not job.is_over for job in info.jobs)
+    attached = sum(one.state == "attached" for one in info.attachments)
+    then = info.ended_at if info.is_over else info.created_at
+    return (
+        info.name,
+        info.state,
+        f"{living}/{len(info.jobs)}",
+        str(attached) if attached else "-",
+        age(then, now),
+        session_end(info) or info.description,
+    )

@@ -1,0 +1,144 @@
+"""`hawse new`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from hawse.cli.command_line import WithCommandLine, command_line
+from hawse.cli.options import Connection, connected, json_option
+from hawse.cli.say import is_terminal, json_out, out
+from hawse.domain.errors import Clash, Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.client.api import Server, Session
+
+NAMES_TRIED_MAX = 5
+
+
+@click.command(cls=WithCommandLine)
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("-d", "--detached", is_flag=True, help="Do not attach; tell how to.")
+@click.option("--keep", is_flag=True, help="Keep the session when its last job has ended.")
+@click.option("--job-name", metavar="NAME", help="Name of its first job (default: from the command).")
+@click.option("--description", default="", metavar="TEXT", help="What people read about it.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
+@click.option(
+    "--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable for the job; may be repeated."
+)
+@click.option("--cwd", metavar="DIR", help="Working directory of the job (default: this one).")
+@click.option(
+    "--on-lost",
+    type=click.Choice(["report", "restart"]),
+    default="report",
+    show_default=True,
+    help="What to do when the job's runner or host died.",
+)
+@click.option(
+    "--log-on-full",
+    type=click.Choice(["block", "drop"]),
+    default="block",
+    show_default=True,
+    help="When the disk is full: the job waits, or its output is dropped and the gap told.",
+)
+@click.option(
+    "--leftovers",
+    type=click.Choice(["end", "keep"]),
+    default="end",
+    show_default=True,
+    help="Processes that the job leaves behind.",
+)
+@click.option("--grace", "grace_s", type=float, metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end.")
+@json_option
+@connected()
+def command(
+    name: str | None,
+    detached: bool,
+    keep: bool,
+    job_name: str | None,
+    description: str,
+    labels: tuple[str, ...],
+    variables: tuple[str, ...],
+    cwd: str | None,
+    on_lost: str,
+    log_on_full: str,
+    leftovers: str,
+    grace_s: float | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
+    """Start a session around COMMAND (default: your login shell) on a terminal of its own, and attach to it.
+
+    Without NAME it gets a friendly one. The session ends with its last job, unless --keep.
+
+    \b
+    hawse new demo -- vim notes.txt
+    hawse new -d build -- make -j8
+    """
+    from hawse.cli.attach.tty import SIZE_DEFAULT, size
+    from hawse.client.spec import job_spec
+
+    attach = not (detached or as_json) and is_terminal(sys.stdout) and is_terminal(sys.stdin)
+    env = {**os.environb, **dict(pair(text, "--env") for text in variables)}
+    spec = job_spec(
+        command_line() or login_shell(),
+        env=env,
+        cwd=cwd,
+        tty=size(1) if is_terminal(sys.stdout) else SIZE_DEFAULT,
+        name=job_name,
+        on_lost=on_lost,
+        log_on_full=log_on_full,
+        leftovers=leftovers,
+        grace_s=grace_s,
+    )
+    told = {os.fsdecode(key): os.fsdecode(value) for key, value in (pair(text, "--label") for text in labels)}
+    server = connection.open()
+    session = _created(server, name, job=spec, lease="never" if keep else "jobs", description=description, labels=told)
+    if as_json:
+        json_out(session.info.raw)
+        return 0
+    if not attach:
+        out(f"{session.name}  {session.id}")
+        out(f"attach with: hawse attach {session.name}")
+        return 0
+    from hawse.cli.commands.attach import attach_to
+    from hawse.client.api import Job
+
+    return attach_to(Job(session, session.info.jobs[0]), mode="control")
+
+
+def _created(server: Server, name: str | None, **rest: object) -> Session:
+    from hawse.client.names import friendly_name
+
+    for _ in range(NAMES_TRIED_MAX):
+        try:
+            return server.create(name or friendly_name(), **rest)  # type: ignore[arg-type]
+        except Clash as error:
+            if name is not None:
+                if not error.next_step:
+                    error.next_step = f"attach to it: hawse attach {name}; or choose another name"
+                raise
+    raise Clash("every name that was tried is taken", next_step="give a name: hawse new NAME")
+
+
+def pair(text: str, option: str) -> tuple[bytes, bytes]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise Invalid(f"{option} {text!r} is not NAME=VALUE")
+    return os.fsencode(key), os.fsencode(value)
+
+
+def login_shell() -> list[str]:
+    """The user's login shell. Source: SHELL; passwd(5)."""
+    shell = os.environ.get("SHELL")
+    if not shell:
+        import pwd
+
+        try:
+            shell = pwd.getpwuid(os.getuid()).pw_shell
+        except KeyError:
+            shell = ""
+    return [shell or "/bin/sh", "-l"]

@@ -1,0 +1,119 @@
+"""`hawse run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from hawse.cli.command_line import WithCommandLine, command_line
+from hawse.cli.options import Connection, connected, json_option, session_argument
+from hawse.cli.say import is_terminal, json_out, out
+
+
+@click.command(cls=WithCommandLine)
+@session_argument()
+@click.option("-t", "--tty", is_flag=True, help="Give it a terminal of its own, shown on this one.")
+@click.option("-d", "--detached", is_flag=True, help="Do not wait; tell its name.")
+@click.option("-i", "--stdin", "forwards", is_flag=True, help="Forward standard input, even from a terminal.")
+@click.option("-n", "--no-stdin", is_flag=True, help="Do not read standard input.")
+@click.option("--name", "job_name", metavar="NAME", help="The job's name (default: from the command).")
+@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; may be repeated.")
+@click.option("--cwd", metavar="DIR", help="Working directory (default: this one).")
+@click.option(
+    "--on-lost",
+    type=click.Choice(["report", "restart"]),
+    default="report",
+    show_default=True,
+    help="What to do when the job's runner or host died.",
+)
+@click.option(
+    "--log-on-full",
+    type=click.Choice(["block", "drop"]),
+    default="block",
+    show_default=True,
+    help="When the disk is full: the job waits, or its output is dropped and the gap told.",
+)
+@click.option(
+    "--leftovers",
+    type=click.Choice(["end", "keep"]),
+    default="end",
+    show_default=True,
+    help="Processes that the job leaves behind.",
+)
+@click.option("--grace", "grace_s", type=float, metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end.")
+@json_option
+@connected()
+def command(
+    name: str,
+    tty: bool,
+    detached: bool,
+    forwards: bool,
+    no_stdin: bool,
+    job_name: str | None,
+    variables: tuple[str, ...],
+    cwd: str | None,
+    on_lost: str,
+    log_on_full: str,
+    leftovers: str,
+    grace_s: float | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
+    """Run a further COMMAND in a session, show its output and exit with its code.
+
+    Standard input is forwarded when it is not a terminal. Ctrl-C interrupts the command; a second one leaves it
+    running.
+
+    \b
+    hawse run demo -- make test
+    hawse run demo -- sort < names.txt
+    """
+    from hawse.cli.attach.tty import size
+    from hawse.cli.commands.new import pair
+    from hawse.cli.target import session_at
+    from hawse.client.spec import job_spec
+
+    argv = command_line()
+    if not argv:
+        raise click.UsageError("give a command after --")
+    forwards = not detached and not no_stdin and not tty and (forwards or not is_terminal(sys.stdin))
+    spec = job_spec(
+        argv,
+        env={**os.environb, **dict(pair(text, "--env") for text in variables)},
+        cwd=cwd,
+        tty=size(1) if tty else False,
+        stdin="open" if forwards else "null",
+        name=job_name,
+        on_lost=on_lost,
+        log_on_full=log_on_full,
+        leftovers=leftovers,
+        grace_s=grace_s,
+    )
+    session = session_at(connection.open(), name)
+    job = session.add(spec)
+    label = f"{session.name}/{job.name}"
+    if as_json:
+        json_out(job.info.raw)
+        return 0
+    if detached:
+        out(f"{label}  {job.id}")
+        out(f"follow it with: hawse logs -f {label}")
+        return 0
+    from hawse.cli.attach.config import detach_keys
+    from hawse.cli.attach.keys import Keys
+    from hawse.cli.attach.outcome import run_end
+    from hawse.cli.attach.view import View
+
+    raw = tty and is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    view = View(
+        job,
+        mode="control",
+        raw=raw,
+        keys=detach_keys() if raw else Keys(None),
+        start=0,
+        takes_input=raw or forwards,
+        name=label,
+    )
+    return run_end(view, view.run())

@@ -1,0 +1,189 @@
+"""`hawse show`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from hawse.cli.options import Connection, connected, json_option, target_argument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.client.records import AttachmentInfo, JobInfo, SessionInfo
+
+
+@click.command()
+@target_argument()
+@json_option
+@connected()
+def command(target: str, as_json: bool, connection: Connection) -> int:
+    """Show everything about a session or a job: clocks, policies, jobs, attachments, what was lost and why.
+
+    \b
+    hawse show demo
+    hawse show demo/build --json
+    """
+    from hawse.cli.say import json_out, out
+    from hawse.cli.target import job_at, split
+
+    server = connection.open()
+    name, job_name = split(target)
+    if job_name is not None:
+        job = job_at(server, target)
+        if as_json:
+            json_out(job.info.raw)
+        else:
+            job_facts(job.info, job.session.info, time.time())
+        return 0
+    session = server.session(name).info
+    if as_json:
+        json_out(session.raw)
+        return 0
+    now = time.time()
+    session_facts(session, now)
+    for info in session.jobs:
+        out()
+        job_facts(info, session, now)
+    for attachment in session.attachments:
+        out()
+        attachment_facts(attachment, session, now)
+    return 0
+
+
+def session_facts(session: SessionInfo, now: float) -> None:
+    """The session's own part."""
+    from hawse.cli.say import BOLD, out, paint
+    from hawse.cli.table import facts
+    from hawse.cli.words import duration, moment
+
+    out(paint(f"session {session.name}", BOLD, sys.stdout))
+    ended = f"{moment(session.ended_at)}, {duration(now - session.ended_at)} ago" if session.ended_at else ""
+    living = next((job for job in session.jobs if not job.is_over), None)
+    facts(
+        [
+            ("id", session.id),
+            ("state", session.state),
+            ("description", session.description),
+            ("labels", ", ".join(f"{key}={value}" for key, value in session.labels.items())),
+            ("owner", session.owner),
+            ("project", session.project),
+            ("created", f"{moment(session.created_at)}, {duration(now - session.created_at)} ago"),
+            ("ended", ended),
+            ("why", f"{session.end_reason} (by {session.ended_by})" if session.end_reason else ""),
+            ("events", str(session.last_seq)),
+        ],
+        indent="  ",
+    )
+    if not session.is_over:
+        out("  clocks:")
+        facts(_clocks(session, now), indent="    ")
+    out("  policies:")
+    facts(_policies(session), indent="    ")
+    if not session.is_over:
+        back = f"hawse attach {session.name}" if living else f"hawse run {session.name} -- COMMAND"
+        facts([("return with", back)], indent="  ")
+    else:
+        facts([("read it", f"hawse logs {session.name}; hawse events {session.name}")], indent="  ")
+
+
+def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
+    """The four clocks of a session, each on its own: link, control, lease, allocation."""
+    from hawse.cli.words import duration
+
+    linked = [one for one in session.attachments if one.state == "attached"]
+    away = [one for one in session.attachments if one.state == "stale"]
+    link = f"{len(linked)} attached" if linked else "nobody is attached; the work goes on"
+    if away:
+        link += f"; {len(away)} away since {duration(now - min(one.link_at for one in away))}"
+    control = [one.where or one.who for one in linked if one.mode == "control"]
+    lease = {"never": "never ends by itself", "jobs": "ends with its last job"}
+    return [
+        ("link", link),
+        ("control", ", ".join(control) or "nobody types"),
+        ("session lease", lease.get(session.lease, session.lease)),
+        ("allocation", "none: this machine, no limit"),
+    ]
+
+
+def _policies(session: SessionInfo) -> list[tuple[str, str]]:
+    """Each with where it was set."""
+    shown = [("lease", f"{session.lease} (set when it was created)")]
+    shown += [(str(key), f"{value} (set for this session)") for key, value in session.policies.items()]
+    return shown
+
+
+def job_facts(job: JobInfo, session: SessionInfo, now: float) -> None:
+    """A job's part."""
+    from hawse.cli.say import BOLD, out, paint
+    from hawse.cli.table import facts
+    from hawse.cli.words import command as command_words
+    from hawse.cli.words import duration, job_state, moment, outcome, size
+
+    out(paint(f"job {session.name}/{job.name}", BOLD, sys.stdout))
+    again = f"attempt {job.attempt}" if job.attempt > 1 else ""
+    if again and job.outcome is not None and not job.is_over:
+        again += f"; the one before: {outcome(job.outcome)}"
+    end = (job.ended_at or now) - job.started_at if job.started_at else 0.0
+    left = "\n".join(f"{entry.get('pid')} {entry.get('command')}" for entry in job.left_behind)
+    facts(
+        [
+            ("id", job.id),
+            ("state", job_state(job)),
+            ("command", command_words(job.command)),
+            ("on", f"{job.placement}, {'a terminal' if job.tty else 'pipes'}"),
+            ("process", str(job.pid) if job.pid and not job.is_over else ""),
+            ("attempt", again),
+            ("created", moment(job.created_at)),
+            (
+                "started",
+                f"{moment(job.started_at)}, {'ran' if job.is_over else 'runs for'} {duration(end)}"
+                if job.started_at
+                else "",
+            ),
+            ("ended", moment(job.ended_at) if job.ended_at else ""),
+            ("stopped", job.stop_reason),
+            ("left behind", left),
+            ("log", _log_words(job)),
+            ("printed", size(job.log_end) if job.log_end is not None else ""),
+            ("policies", f"on-lost {job.on_lost}, grace {job.grace_s:g} s (set when it was created)"),
+        ],
+        indent="  ",
+    )
+
+
+def _log_words(job: JobInfo) -> str:
+    from hawse.cli.words import moment, size
+
+    log = job.log
+    lost = f"; {size(log.bytes_dropped)} were dropped so far" if log.bytes_dropped else ""
+    since = f" since {moment(log.since)}" if log.since else ""
+    if log.state == "blocked":
+        return f"blocked{since}: {log.cause}; the job waits until there is room{lost}"
+    if log.state == "dropping":
+        return f"dropping output{since}: {log.cause}{lost}"
+    return f"complete{lost}" if not lost else f"has gaps{lost}"
+
+
+def attachment_facts(one: AttachmentInfo, session: SessionInfo, now: float) -> None:
+    """An attachment's part."""
+    from hawse.cli.say import BOLD, out, paint
+    from hawse.cli.table import facts
+    from hawse.cli.words import duration
+
+    job = next((job.name for job in session.jobs if job.id == one.job), one.job)
+    state = "attached" if one.state == "attached" else f"its link is away since {duration(now - one.link_at)}"
+    out(paint(f"attachment {one.id}", BOLD, sys.stdout))
+    facts(
+        [
+            ("job", job),
+            ("who", one.who),
+            ("where", one.where),
+            ("mode", one.mode),
+            ("state", state),
+            ("since", f"{duration(now - one.created_at)} ago"),
+            ("detach with", f"hawse detach {session.name} {one.id}"),
+        ],
+        indent="  ",
+    )

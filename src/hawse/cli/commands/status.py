@@ -1,0 +1,44 @@
+"""`hawse status`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from hawse.cli.options import Connection, connected, json_option
+
+
+@click.command()
+@json_option
+@connected(default="never")
+def command(as_json: bool, connection: Connection) -> int:
+    """Tell how the coordinator is: process, version, store, engine, how much it holds.
+
+    \b
+    hawse status
+    """
+    from hawse.cli.say import json_out, out
+    from hawse.cli.table import facts
+    from hawse.cli.words import duration
+
+    server = connection.open()
+    status = server.status()
+    if as_json:
+        json_out(status.raw)
+        return 0
+    out(f"the coordinator is running: process {status.pid}, for {duration(time.time() - status.started_at)}")
+    facts(
+        [
+            ("version", status.version),
+            ("socket", server.transport.endpoint.path),
+            ("state", status.state_dir),
+            ("store", f"{status.store}, version {status.store_version}"),
+            ("engine", status.engine),
+            ("host", status.host),
+            ("sessions", f"{status.sessions} living"),
+            ("jobs", f"{status.jobs} living"),
+        ],
+        indent="  ",
+    )
+    return 0

@@ -1,0 +1,51 @@
+"""The coordinator: does one run, is it this version, which store."""
+
+from __future__ import annotations
+
+from hawse.cli.doctor.finding import BAD, GOOD, NOTE, Finding
+from hawse.domain.errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.cli.options import Connection
+    from hawse.client.records import SessionInfo
+
+
+def findings(connection: Connection) -> list[Finding]:
+    """Ask it; nothing is started."""
+    from hawse import __version__
+    from hawse.domain.errors import Unavailable
+
+    try:
+        server = connection.open()
+        status = server.status()
+        sessions = [session.info for session in server.sessions("living")]
+    except Unavailable as error:
+        text = "no coordinator is running; the next command that needs one starts it"
+        if "nobody listens" not in error.detail:
+            return [Finding("coordinator", BAD, error.detail, advice="hawse down; then any command starts a new one")]
+        return [Finding("coordinator", GOOD, text, running=False)]
+    except Problem as error:
+        return [Finding("coordinator", BAD, error.detail, advice=error.next_step)]
+    text = f"running: process {status.pid}, version {status.version}, engine {status.engine}"
+    found = [Finding("coordinator", GOOD, text, running=True, pid=status.pid, version=status.version)]
+    if status.version != __version__:
+        found[0].level = NOTE
+        found[0].advice = f"this command line is version {__version__}; hawse down, jobs go on, then use hawse again"
+    found.append(Finding("store", GOOD, f"{status.store}, version {status.store_version}", store=status.store))
+    found += [finding for session in sessions for finding in _session(session)]
+    return found
+
+
+def _session(session: SessionInfo) -> list[Finding]:
+    """Jobs that need somebody."""
+    found = []
+    for job in session.jobs:
+        name = f"{session.name}/{job.name}"
+        if job.log.state != "ok":
+            advice = "make room on the disk; the job goes on by itself"
+            found.append(Finding("job", BAD, f"{name}: its log is {job.log.state}: {job.log.cause}", advice=advice))
+        if job.is_over and job.outcome is not None and job.outcome.kind == "lost":
+            text = f"{name} was lost: {job.outcome.cause}"
+            found.append(Finding("job", NOTE, text, advice=f"hawse show {name}; hawse logs {name}"))
+    return found

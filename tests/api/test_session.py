@@ -1,0 +1,137 @@
+"""api/rest/session.py: create, list, look, describe, end."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from hawse.api.rest.session import SessionDocument
+
+
+def test_a_session_lives_and_ends(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            made = await http.ask("POST", "/v1/sessions", {"alias": "train", "labels": {"a": "b"}, "job": rest.JOB})
+            assert made.status == 201
+            assert made.headers["location"] == f"/v1/sessions/{made.json['id']}"
+            assert made.headers["etag"] == '"1"'
+            msgspec.json.decode(made.body, type=SessionDocument, strict=True)
+            assert [job["name"] for job in made.json["jobs"]] == ["true"]
+            for name in ("train", made.json["id"]):
+                found = await http.ask("GET", f"/v1/sessions/{name}")
+                assert found.json["id"] == made.json["id"]
+            ended = await http.ask("DELETE", "/v1/sessions/train?grace_s=0&reason=enough")
+            assert ended.status == 202
+            assert (await http.ask("GET", "/v1/sessions/train/jobs/true?wait_s=10")).json["outcome"]["signal"] == 15
+            gone = (await http.ask("GET", "/v1/sessions/train")).json
+            assert (gone["state"], gone["end_reason"], gone["ended_by"]) == ("ended", "enough", f"uid:{rest.os.getuid()}")
+            assert (await http.ask("DELETE", "/v1/sessions/train")).status == 202  # safe to repeat
+
+    rest.run(main())
+
+
+@pytest.mark.requirement("S4.1")
+def test_sessions_are_paged_in_the_order_of_their_age(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            made = [(await http.ask("POST", "/v1/sessions", {"alias": f"s{n}"})).json["id"] for n in range(7)]
+            await http.ask("DELETE", "/v1/sessions/s3")
+            seen, after = [], ""
+            while after is not None:
+                page = (await http.ask("GET", f"/v1/sessions?limit=2&after={after}")).json
+                seen += [item["alias"] for item in page["items"]]
+                after = page["next"]
+            assert seen == ["s0", "s1", "s2", "s4", "s5", "s6"]
+            assert [s["id"] for s in (await http.ask("GET", "/v1/sessions?state=all")).json["items"]] == sorted(made)
+            assert [s["alias"] for s in (await http.ask("GET", "/v1/sessions?state=ended")).json["items"]] == ["s3"]
+
+    rest.run(main())
+
+
+def test_what_is_not_given_stays(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a", "description": "old", "labels": {"k": "v"}})
+            new = await http.ask("PATCH", "/v1/sessions/a", {"description": "new"})
+            assert (new.json["description"], new.json["labels"], new.json["alias"]) == ("new", {"k": "v"}, "a")
+            assert new.headers["etag"] == '"2"'
+            bare = await http.ask("PATCH", "/v1/sessions/a", {"alias": None, "labels": {}})
+            assert (bare.json["alias"], bare.json["labels"], bare.json["version"]) == (None, {}, 3)
+            same = await http.ask("PATCH", f"/v1/sessions/{bare.json['id']}", {})
+            assert same.json["version"] == 3
+
+    rest.run(main())
+
+
+def test_a_race_is_told_with_the_present_version(rest):
+    async def main():
+        async with rest.stage() as stage:
+            made = (await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "a"})).json
+            answers = await asyncio.gather(*(
+                rest.ask(stage.path, "PATCH", "/v1/sessions/a", {"description": f"by {n}"}, headers={"If-Match": '"1"'})
+                for n in range(20)
+            ))
+            won = [answer for answer in answers if answer.status == 200]
+            lost = [answer for answer in answers if answer.status == 412]
+            assert (len(won), len(lost)) == (1, 19)
+            assert {(p.json["code"], p.json["retry"], p.json["version"]) for p in lost} == {("conflict", True, 2)}
+            now = (await rest.ask(stage.path, "GET", f"/v1/sessions/{made['id']}")).json
+            assert now["description"] == won[0].json["description"]
+            late = await rest.ask(stage.path, "DELETE", "/v1/sessions/a", headers={"If-Match": '"1"'})
+            assert late.status == 412
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize("tag", ["3", '"x"', '"0"', 'W/"1"', '""', '"1", "2"', '"99999999999999999"'])
+def test_if_match_is_one_version_in_quotes(rest, tag):
+    async def main():
+        async with rest.stage() as stage:
+            await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "a"})
+            answer = await rest.ask(stage.path, "PATCH", "/v1/sessions/a", {}, headers={"If-Match": tag})
+            assert (answer.status, answer.json["code"]) == (422, "invalid")
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"alias": "a b"}, "$.alias"),
+        ({"alias": ""}, "$.alias"),
+        ({"alias": "x" * 65}, "$.alias"),
+        ({"alias": "a\n"}, "alias"),
+        ({"alias": 5}, "$.alias"),
+        ({"description": "x" * 1001}, "$.description"),
+        ({"description": "a\0b"}, "$.description"),
+        ({"labels": {"a b": "c"}}, "$.labels"),
+        ({"labels": {"a": "c" * 257}}, "$.labels"),
+        ({"labels": {f"k{n}": "" for n in range(33)}}, "$.labels"),
+        ({"lease": "forever"}, "$.lease"),
+        ({"nodes": 3}, "nodes"),
+        ({"job": {"argv": ["x"]}}, "$.job"),
+        ([], "array"),
+    ],
+)
+def test_a_wrong_field_is_named(rest, body, said):
+    async def main():
+        async with rest.stage() as stage:
+            answer = await rest.ask(stage.path, "POST", "/v1/sessions", body)
+            assert (answer.status, answer.json["code"]) == (422, "invalid")
+            assert said in answer.json["detail"]
+            assert (await rest.ask(stage.path, "GET", "/v1/sessions?state=all")).json["items"] == []
+
+    rest.run(main())
+
+
+@pytest.mark.requirement("D2.7")
+def test_a_living_alias_is_taken_an_ended_one_is_free(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            assert (await http.ask("POST", "/v1/sessions", {"alias": "a"})).status == 201
+            clash = await http.ask("POST", "/v1/sessions", {"alias": "a"})
+            assert (clash.status, clash.json["code"], clash.json["retry"]) == (409, "clash", False)
+            await http.ask("DELETE", "/v1/sessions/a")
+            assert (await http.ask("POST", "/v1/sessions", {"alias": "a"})).status == 201
+
+    rest.run(main())
