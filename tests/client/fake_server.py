@@ -8,7 +8,6 @@ from pathlib import Path
 
 import h11
 
-
 CLOSE = b"<then close>"
 
 

@@ -89,9 +89,15 @@ def test_nobody_listens(tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
-    [(404, "not_found", NotFound), (412, "conflict", Conflict), (409, "clash", Clash), (503, "unavailable", Unavailable),
-     (404, "from_the_future", NotFound), (418, "teapot", Broken)],
-)  # fmt: skip
+    [
+        (404, "not_found", NotFound),
+        (412, "conflict", Conflict),
+        (409, "clash", Clash),
+        (503, "unavailable", Unavailable),
+        (404, "from_the_future", NotFound),
+        (418, "teapot", Broken),
+    ],
+)
 def test_problems_become_the_tree(tmp_path, status, code, kind):
     problem = {"status": status, "code": code, "detail": "so it is", "next": "do that", "session": "s1"}
     with FakeServer(tmp_path / "s", [answers(status, problem, "application/problem+json")]) as server:

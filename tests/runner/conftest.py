@@ -88,7 +88,9 @@ class Link:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert not self.closed, f"closed; last events {self.events[-3:]!r}"[:600]
-            assert time.monotonic() < deadline, f"deadline; output {bytes(self.output[-300:])!r}, {self.events[-2:]!r}"[:900]
+            assert time.monotonic() < deadline, f"deadline; output {bytes(self.output[-300:])!r}, {self.events[-2:]!r}"[
+                :900
+            ]
             self.read_once()
 
     def until_output(self, data, timeout_s=DEADLINE_S):
@@ -133,7 +135,10 @@ class Coordinator:
     def __init__(self, sock, attempt, *, secret=None, nonce="n1", number=None):
         self.sock = sock
         self.half = CoordinatorHalf(
-            job=attempt.job, attempt=number or attempt.attempt, secret=secret or attempt.secret, nonce=nonce,
+            job=attempt.job,
+            attempt=number or attempt.attempt,
+            secret=secret or attempt.secret,
+            nonce=nonce,
             incarnation=attempt.incarnation,
         )
         self.events = []
@@ -203,8 +208,12 @@ class Attempt:
 
     def ticket(self, mode="control", *, attachment=None, attempt=0, job=None, expires_in=60, nonce=None, secret=None):
         value = ticket.Ticket(
-            job=job or self.job, attempt=attempt, attachment=attachment or f"a{next(_numbers)}", mode=mode,
-            expires=int(time.time() + expires_in), nonce=nonce or os.urandom(8).hex(),
+            job=job or self.job,
+            attempt=attempt,
+            attachment=attachment or f"a{next(_numbers)}",
+            mode=mode,
+            expires=int(time.time() + expires_in),
+            nonce=nonce or os.urandom(8).hex(),
         )
         return ticket.seal(value, secret or self.secret)
 
@@ -276,7 +285,8 @@ class Rig:
 
     def start_parent(self):
         self.parent = subprocess.Popen(
-            command(sys.executable, SOURCE, str(self.path)), stdin=subprocess.DEVNULL,
+            command(sys.executable, SOURCE, str(self.path)),
+            stdin=subprocess.DEVNULL,
             env={**os.environ, "HAWSE_DAEMON": "parent"},
         )
         self.eventually(lambda: self.parent.poll() is not None or self.is_served(), what="the parent's socket")
@@ -299,11 +309,18 @@ class Rig:
             return frames
 
     def order(self, argv, *, tty=None, env=None, cwd="/tmp", **values):
-        job = values.pop("job", None) or f"job{next(_numbers)}"
+        job = values.pop("job", f"job{next(_numbers)}")
         base = {
-            "job": job, "session": "s1", "attempt": 1, "incarnation": os.urandom(16).hex(), "umask": 0o22,
-            "tty": {"columns": tty[0], "rows": tty[1]} if tty is not None else None, "secret": os.urandom(32).hex(),
-            "job_dir": str(self.base / "jobs" / job), "socket": str(self.base / "r" / job), "grace_s": 5,
+            "job": job,
+            "session": "s1",
+            "attempt": 1,
+            "incarnation": os.urandom(16).hex(),
+            "umask": 0o22,
+            "tty": {"columns": tty[0], "rows": tty[1]} if isinstance(tty, tuple) else tty,
+            "secret": os.urandom(32).hex(),
+            "job_dir": str(self.base / "jobs" / job),
+            "socket": str(self.base / "r" / job),
+            "grace_s": 5,
             "limits": {"linger_s": 0.2, "forget_s": 2, **values.pop("limits", {})},
         }
         base.update(values)
@@ -335,9 +352,13 @@ class Rig:
         assert not errors, "a runner met a bug of its own:\n" + "\n".join(errors)
 
     def _end(self, attempt):
+        if attempt.is_running:
+            self.eventually(lambda: attempt.record(claim.PROCESS) or attempt.record(), what="the start")
         attempt.kill_runner()
         process = attempt.record(claim.PROCESS) or {"pid": 0, "started": 0, "cgroup": ""}
-        for one in kin.of_job(attempt.job, main=process["pid"], main_started=process["started"], cgroup=process["cgroup"]):
+        for one in kin.of_job(
+            attempt.job, main=process["pid"], main_started=process["started"], cgroup=process["cgroup"]
+        ):
             kin.send(one, signal.SIGKILL)
         if path := process["cgroup"]:
             self.eventually(lambda: kin.remove_cgroup(path) or not os.path.exists(path), what=f"the end of {path}")
@@ -363,10 +384,16 @@ def open_log(tmp_path):
     """Make a Log in a folder."""
     logs = []
 
-    def make(directory=tmp_path, *, attempt=1, segment_bytes_max=64 * 1024, retain_bytes=0, on_full="block", room_bytes=0):
+    def make(
+        directory=tmp_path, *, attempt=1, segment_bytes_max=64 * 1024, retain_bytes=0, on_full="block", room_bytes=0
+    ):
         log = Log(
-            str(directory), attempt=attempt, segment_bytes_max=segment_bytes_max, retain_bytes=retain_bytes,
-            on_full=on_full, room_bytes=room_bytes,
+            str(directory),
+            attempt=attempt,
+            segment_bytes_max=segment_bytes_max,
+            retain_bytes=retain_bytes,
+            on_full=on_full,
+            room_bytes=room_bytes,
         )
         logs.append(log)
         return log

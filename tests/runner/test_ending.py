@@ -93,7 +93,9 @@ def test_leftovers_are_kept_by_policy(rig):
 
 
 def test_hawse_s_own_daemons_are_spared_with_what_they_started(rig, tmp_path):
-    command = "HAWSE_DAEMON=coordinator setsid sh -c 'sleep 600 & sleep 601' < /dev/null > /dev/null 2>&1 & sleep 0.3; exit 0"
+    command = (
+        "HAWSE_DAEMON=coordinator setsid sh -c 'sleep 600 & sleep 601' < /dev/null > /dev/null 2>&1 & sleep 0.3; exit 0"
+    )
     attempt = rig.spawn("sh", "-c", command)
     assert attempt.ended()["left_behind"] == []
     attempt.gone()

@@ -228,7 +228,7 @@ def test_a_long_tail_over_segments(open_log, tmp_path):
         assert reader.offset_of_tail(30_000) == 8 * 10_000
 
 
-# -- a full disk, by a writer that fails --------------------------------------------------------------------------------
+# -- a full disk, by a writer that fails ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -281,7 +281,9 @@ def test_drop_counts_what_it_lost_and_tells_it(open_log, tmp_path, full):
 
 @settings(max_examples=60)
 @given(
-    writes=st.lists(st.tuples(st.binary(min_size=1, max_size=3000), st.sampled_from([1, 2]), st.booleans()), max_size=20),
+    writes=st.lists(
+        st.tuples(st.binary(min_size=1, max_size=3000), st.sampled_from([1, 2]), st.booleans()), max_size=20
+    ),
     attempts=st.integers(1, 3),
     offset=st.integers(0, 10_000),
     bytes_max=st.integers(1, 5000),

@@ -64,8 +64,13 @@ def test_a_terminal_of_size_zero_is_80_by_24(rig, tty):
 
 def test_caller_s_environment_folder_and_umask(rig, tmp_path):
     attempt = rig.spawn(
-        "sh", "-c", "pwd; umask; echo $ONLY_HERE $HAWSE_JOB $HAWSE_SESSION [$HAWSE_DAEMON]; ls /proc/self/fd | wc -l",
-        cwd=str(tmp_path), umask=0o27, env={"ONLY_HERE": "yes", "HAWSE_DAEMON": "no"}, job="envjob",
+        "sh",
+        "-c",
+        "pwd; umask; echo $ONLY_HERE $HAWSE_JOB $HAWSE_SESSION [$HAWSE_DAEMON]; ls /proc/self/fd | wc -l",
+        cwd=str(tmp_path),
+        umask=0o27,
+        env={"ONLY_HERE": "yes", "HAWSE_DAEMON": "no"},
+        job="envjob",
     )
     link = attempt.attach("read")
     assert link.outcome["code"] == 0

@@ -1,6 +1,6 @@
 """A world in virtual time: the real services and reconciler on a memory store and a simulated host."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ def spec(**changes: Any) -> JobSpec:
 
 
 @pytest.fixture
-def in_lab() -> Iterator[Callable[[Callable[[Lab], Awaitable[None]]], None]]:
+def in_lab() -> Callable[[Callable[[Lab], Awaitable[None]]], None]:
     """Run a coroutine function in a lab, in virtual time, beside a running reconciler."""
     import asyncio
     import random
@@ -57,4 +57,4 @@ def in_lab() -> Iterator[Callable[[Callable[[Lab], Awaitable[None]]], None]]:
 
         run_virtually(main())
 
-    yield run
+    return run

@@ -66,7 +66,8 @@ def test_what_is_shown_has_a_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "name"), [("/usr/bin/vim", "vim"), ("-bash", "bash"), ("./a b", "a-b"), ("é", "job"), ("/", "job"), ("x" * 200, "x" * 56)]
+    ("command", "name"),
+    [("/usr/bin/vim", "vim"), ("-bash", "bash"), ("./a b", "a-b"), ("é", "job"), ("/", "job"), ("x" * 200, "x" * 56)],
 )
 def test_a_job_is_named_after_its_program(command: str, name: str) -> None:
     assert base_name(spec(argv=(command,))) == name

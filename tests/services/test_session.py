@@ -1,7 +1,9 @@
 import asyncio
 
 import pytest
+from tests.services.conftest import ME, OTHER, Lab, spec
 
+from hawse.adapters.store.fields import fields_of
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import Clash, Conflict, Denied, IllegalMove, Invalid, NotFound, RequestReused
@@ -13,8 +15,6 @@ from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.session import NewSession
 from hawse.services.world import Answered, Caller, Request
-from hawse.testing.rows import fields_of
-from tests.services.conftest import ME, OTHER, Lab, spec
 
 
 async def ended(lab: Lab, name: str) -> session_verbs.SessionView:
@@ -36,7 +36,9 @@ def long_lived(lab: Lab) -> None:
 def test_a_session_ends_when_it_is_told_to_and_not_before(in_lab) -> None:
     async def test(lab: Lab) -> None:
         long_lived(lab)
-        view = await session_verbs.create(lab.world, ME, NewSession(alias="train", lease=Lease.JOBS, job=spec(tty=True)))
+        view = await session_verbs.create(
+            lab.world, ME, NewSession(alias="train", lease=Lease.JOBS, job=spec(tty=True))
+        )
         await asyncio.sleep(7 * 86400)
         assert (await session_verbs.get(lab.world, ME, "train")).jobs[0].state == jobs.S.RUNNING
         asked = await session_verbs.end(lab.world, ME, "train", grace_s=5)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 EXIT_USAGE = 64  # EX_USAGE of sysexits(3)
+EXIT_READER_LEFT = 141  # 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
 # name: what it does. `hawse NAME` imports hawse.cli.commands.NAME and nothing of the others.
@@ -41,12 +42,23 @@ COMMANDS = {
 }
 
 
+class ReaderLeft(Exception):
+    """Nobody reads our output any more (`hawse logs x | head`)."""
+
+
 class Commands(click.Group):
     """A group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the table's order: as one meets them."""
         return list(COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click's, but a reader that left is told by the code that a shell knows, not by 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, from its module."""
@@ -118,10 +130,9 @@ def run(arguments: Sequence[str]) -> int:
 
         problem(error)
         return error.exit
-    except BrokenPipeError:
-        # The reader left (`hawse logs x | head`). Nobody is there to be told; keep the interpreter's exit from trying.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + 13
+    except (ReaderLeft, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+        return EXIT_READER_LEFT
 
 
 def main() -> NoReturn:
@@ -131,8 +142,11 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = code or 128 + 13
-    sys.exit(code)
+        code = code or EXIT_READER_LEFT
+    try:
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # nothing is left to do; taking the interpreter apart would cost 5 ms
 
 
 if __name__ == "__main__":

@@ -182,11 +182,15 @@ def _spawn(where: Places, scope: list[str]) -> int:
 
 
 def _is_gone(pid: int) -> bool:
+    """Has it ended? A zombie has, whether or not somebody takes its code."""
     try:
-        os.kill(pid, 0)
+        handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
-    return False
+    try:
+        return bool(select.select([handle], [], [], 0)[0])
+    finally:
+        os.close(handle)
 
 
 def _wait_ready(where: Places, pid: int, deadline: float) -> bool:
@@ -212,11 +216,11 @@ def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailab
     try:
         with open(where.coordinator_log, "rb") as log:
             log.seek(log_start)
-            lines = log.read(1 << 20).decode("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
+            lines = [line for line in log.read(1 << 20).decode("utf-8", "replace").splitlines() if line.strip(" ^~|")]
     except OSError:
         lines = []
     how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
-    said = "".join(f"\n    {line}" for line in lines) or " nothing"
+    said = "".join(f"\n    {line}" for line in lines[-LOG_LINES_SHOWN:]) or " nothing"
     return Unavailable(
         f"the coordinator {how}. Its log says:{said}", next_step=f"hawse doctor; the whole log: {where.coordinator_log}"
     )

@@ -64,10 +64,10 @@ class LogFile(logging.Handler):
             self._timer = None
         if not self._lines or self._file < 0:
             return
+        count, lines, self._lines, self._size = len(self._lines), self._lines, [], 0
         if self._lost:
-            self._lines.insert(0, _encode({"time": round(time.time(), 3), "kind": "lost", "lines": self._lost}))
-        data = b"\n".join(self._lines) + b"\n"
-        count, self._lines, self._size = len(self._lines), [], 0
+            lines.insert(0, _encode({"time": round(time.time(), 3), "kind": "lost", "lines": self._lost}))
+        data = b"\n".join(lines) + b"\n"
         try:
             if os.fstat(self._file).st_size + len(data) > BYTES_MAX:
                 self._rotate()

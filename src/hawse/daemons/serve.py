@@ -148,7 +148,7 @@ def facts_of(kind: str, store: Store, places: Places) -> dict[str, object]:
         boot_id = file.read().strip()
     return {
         "version": __version__, "pid": os.getpid(), "started_at": time.time(), "store": kind,
-        "store_version": getattr(store, "version", 0), "engine": "compiled" if find_spec("hawse._core") else "python",
+        "store_version": migrations(kind.removesuffix("ql"))[-1].number, "engine": "compiled" if find_spec("hawse._core") else "python",
         "state_dir": places.state, "host": socket.gethostname(), "boot_id": boot_id,
     }
 

@@ -1,7 +1,7 @@
 """One client's link: where it is in the log, and how it comes back to where the log is.
 
-An attachment has a cursor, not a buffer. When its socket takes no more it falls behind, and later reads the log from its
-cursor; what is kept for it is at most the rest of one frame.
+An attachment has a cursor, not a buffer. When its socket takes no more it falls behind, and later reads the log from
+its cursor; what is kept for it is at most the rest of one frame.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Attachment:
     """A client that showed a good ticket. `send` is the relay's short way: the socket's own."""
 
     __slots__ = (
-        "active_at", "closing", "columns", "connection", "cursor", "history", "id", "live", "mode", "moved", "rows", "send",
-        "slow_timer", "told_refused", "upto_date",
+        "active_at", "closing", "columns", "connection", "cursor", "history", "id", "live", "mode", "moved", "rows",
+        "send", "slow_timer", "told_refused", "upto_date",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, *, id: str, mode: str, cursor: int, history: History) -> None:
@@ -102,8 +102,9 @@ class Attachment:
                     self.upto_date(self)
                 return
             runs, holes, after = self.history.read(self.cursor)
-            frames = [terminal.output(offset, source, data) for offset, source, data in runs]
-            frames += [gap_notice(offset, length, cause) for offset, length, cause in holes]
+            parts = [(offset, terminal.output(offset, source, data)) for offset, source, data in runs]
+            parts += [(hole[0], gap_notice(*hole)) for hole in holes]
+            frames = [frame for _, frame in sorted(parts)]
             self.cursor = after
             budget -= PIECE_BYTES
             for one in frames:

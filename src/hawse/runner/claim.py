@@ -50,7 +50,8 @@ def _write_new(path: str, value: dict[str, Any], *, durable: bool) -> None:
 def take(directory: str, value: dict[str, Any]) -> bool:
     """Claim an attempt, durably, before anything of it runs. False: somebody has it already.
 
-    The file appears whole or not at all: it is written aside and linked, which fails when the name is taken (as O_EXCL).
+    The file appears whole or not at all: it is written aside and linked, which fails when the name is taken (as
+    O_EXCL).
     """
     aside = f"{directory}/.claim-{os.getpid()}"
     _write_new(aside, value, durable=True)

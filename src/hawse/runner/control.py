@@ -66,7 +66,11 @@ class ControlLink:
     """
 
     def __init__(
-        self, *, reports_max: int, state: Callable[[], dict[str, Any]], command: Callable[[str, dict[str, Any]], dict[str, Any]]
+        self,
+        *,
+        reports_max: int,
+        state: Callable[[], dict[str, Any]],
+        command: Callable[[str, dict[str, Any]], dict[str, Any]],
     ) -> None:
         self.reports_max = reports_max
         self._state = state

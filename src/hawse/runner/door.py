@@ -102,7 +102,8 @@ class Door:
         connection.frames = lambda kind, body: self._first(connection, kind, body)
         connection.lost = lambda error: self._leave(connection, error)
         timer = self.loop.after(
-            self.limits.entry_s, lambda: self._cut(connection, "silent", f"nothing was said for {self.limits.entry_s:g} s")
+            self.limits.entry_s,
+            lambda: self._cut(connection, "silent", f"nothing was said for {self.limits.entry_s:g} s"),
         )
         self._entries[connection] = timer
 

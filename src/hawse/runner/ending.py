@@ -1,6 +1,7 @@
 """From the main process's end, or from a wish for it, to the last byte and the runner's own end.
 
-    RUNNING --main_ended--> SWEEPING --nobody_left--> DRAINING --outputs_ended--> RECORDING --recorded--> PARTING --> GONE
+    RUNNING --main_ended--> SWEEPING --nobody_left--> DRAINING --outputs_ended--> RECORDING --recorded--> PARTING -->
+    GONE
 
 A stop (SIGTERM, grace, SIGKILL) may be asked in any phase and is safe to repeat.
 """
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from hawse.runner.roster import Roster
     from hawse.wire.order import Order
 
-RUNNING, SWEEPING, DRAINING, RECORDING, PARTING, GONE = "running", "sweeping", "draining", "recording", "parting", "gone"
+RUNNING, SWEEPING, DRAINING, RECORDING, PARTING, GONE = (
+    "running",
+    "sweeping",
+    "draining",
+    "recording",
+    "parting",
+    "gone",
+)
 
 MOVES = {
     (RUNNING, "main_ended"): SWEEPING,
@@ -68,6 +76,7 @@ class Ending:
         self._deadline: Timer | None = None
         self._kill_until = 0.0
         self._parted_at = 0.0
+        self._is_recorded = False
         job.outputs_ended = self._outputs_ended
 
     def _move(self, event: str) -> None:
@@ -233,14 +242,26 @@ class Ending:
             if not self.link.is_up:  # nobody else knows how it ended: stay until there is room
                 self._within(self.limits.retry_s, self._write_record)
                 return
+        else:
+            self._is_recorded = True
         self._move("recorded")
         assert self.outcome is not None
         if self.outcome["kind"] == "failed":
-            self.link.report("start_failed", error=self.outcome["code"], detail=self.outcome["cause"], outcome=self.outcome)
+            self.link.report(
+                "start_failed", error=self.outcome["code"], detail=self.outcome["cause"], outcome=self.outcome
+            )
         end = self.job.log.end
         self.link.report("exited", outcome=self.outcome, left_behind=self.left_behind, end=end, ended_at=self.ended_at)
         self._parted_at = time.monotonic()
         self._part()
+
+    def _record_at_last(self) -> None:
+        """The disk was full at the end, and the coordinator knew: try once more before nobody can."""
+        if not self._is_recorded:
+            try:
+                claim.write(self.directory, claim.EXIT, self.record(), durable=True)
+            except OSError:
+                pass
 
     # -- parting ------------------------------------------------------------------------------------------------------
 
@@ -259,6 +280,7 @@ class Ending:
         if self.phase != PARTING:
             return
         assert self.outcome is not None
+        self._within(self.limits.drain_clients_s, self._part)  # whatever happens below: a runner must not stay for ever
         self.roster.end(self.outcome)
         passed = time.monotonic() - self._parted_at
         if self.link.is_up:
@@ -269,6 +291,7 @@ class Ending:
             wait = max(wait, self.limits.drain_clients_s)
         if passed >= wait:
             self._move("forgotten")
+            self._record_at_last()
             if self._deadline is not None:
                 self._deadline.cancel()
             self._gone()

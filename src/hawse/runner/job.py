@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import signal
-import _thread
 
 from hawse.runner import process
 from hawse.runner.log import Log
 from hawse.runner.loop import IN, OUT
-from hawse.runner.relay import ENDED, REFUSED, Relay
 from hawse.runner.reader import LogReader
+from hawse.runner.relay import ENDED, REFUSED, Relay
 from hawse.runner.restore import TAIL_BYTES, Restore, restore
 from hawse.runner.screen import Tracker
 from hawse.wire import terminal
@@ -36,7 +36,9 @@ class Job:
     told: called with (kind, fields) for reports. outputs_ended: called once, when nothing more will come.
     """
 
-    def __init__(self, order: Order, loop: Loop, limits: Limits, log: Log, relay: Relay, *, told: Callable[..., None]) -> None:
+    def __init__(
+        self, order: Order, loop: Loop, limits: Limits, log: Log, relay: Relay, *, told: Callable[..., None]
+    ) -> None:
         self.order = order
         self.loop = loop
         self.limits = limits
@@ -153,7 +155,13 @@ class Job:
             self.unpace()
 
     def give_up_output(self) -> None:
-        """Stop waiting for output: somebody else holds the terminal open, or the disk stays full."""
+        """Stop waiting for output: somebody else holds the terminal open, or the disk stays full and a stop was
+        asked."""
+        if self.relay.kept:
+            cause = f"stopped while the disk was full: the last {len(self.relay.kept)} bytes or more were not kept"
+            self.relay.kept = b""
+            self._tell_all(terminal.notice("gap", cause, offset=self.log.end))
+            self.told("log", state="dropping", end=self.log.end, cause=cause)
         for fd in list(self.outputs):
             self._close_output(fd)
 
@@ -164,6 +172,8 @@ class Job:
         self._index()
         if self.log.indexed < self.log.end and not self.log.fault:
             self._index_timer = self.loop.after(self.limits.index_s, self._index_due)
+        if self.log.closed_waiting > SYNC_BACKLOG_MAX:
+            self._sync_closed()
         if self._sync_timer is None:
             self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
 
@@ -183,12 +193,23 @@ class Job:
 
     def _sync_due(self) -> None:
         self._sync_timer = None
+        if self._sync_failed:
+            cause = os.strerror(self._sync_failed)
+            self._sync_failed = 0
+            self.told("log", state=self.log_state, end=self.log.end, cause=f"making it durable failed: {cause}")
         if self._syncing:
             self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
             return
         to_sync, to_close = self.log.sync_targets()
         self._syncing = True
         _thread.start_new_thread(self._sync, (to_sync, to_close))
+
+    def _sync_closed(self) -> None:
+        """More segments than descriptors should hold: the disk sets the pace, as it would a little later anyway."""
+        try:
+            self.log.sync()
+        except OSError as error:
+            self._sync_failed = error.errno or errno.EIO
 
     def _sync(self, to_sync: list[int], to_close: list[int]) -> None:
         """In a thread: fdatasync blocks for as long as the disk likes."""
@@ -206,15 +227,9 @@ class Job:
 
     def _log_failed(self) -> None:
         cause = os.strerror(self.log.fault)
-        blocked = self.log.on_full == "block"
-        self.log_state = "blocked" if blocked else "dropping"
-        if blocked:
-            self._watch_outputs()
-            words = f"the log cannot be written ({cause}); the job waits until there is room"
-            self._tell_all(terminal.notice("log_blocked", words, end=self.log.end))
-        else:
-            words = f"the log cannot be written ({cause}); output is shown but not kept until there is room"
-            self._tell_all(terminal.notice("gap", words, offset=self.log.end))
+        self.log_state = "blocked" if self.log.on_full == "block" else "dropping"
+        self._watch_outputs()
+        self._tell_all(self.log_notice())
         self.told("log", state=self.log_state, end=self.log.end, cause=cause)
         self.loop.after(self.limits.retry_s, self._retry)
 
@@ -242,6 +257,17 @@ class Job:
         if self.relay.fallen and self.roster is not None:
             self.roster.settle()
         return done
+
+    def log_notice(self) -> bytes:
+        """NOTICE of the log's trouble; empty when all is well."""
+        if self.log_state == "ok":
+            return b""
+        is_blocked = self.log_state == "blocked"
+        doing = (
+            "the job waits until there is room" if is_blocked else "output is shown but not kept until there is room"
+        )
+        detail = f"the log cannot be written ({os.strerror(self.log.fault)}); {doing}"
+        return terminal.notice("log_blocked" if is_blocked else "log_dropping", detail, end=self.log.end)
 
     def _tell_all(self, frame: bytes) -> None:
         if self.roster is not None:
@@ -344,19 +370,7 @@ class Job:
         if self.log.fd >= 0:
             self._index(final=True)
         with LogReader(self.log.directory) as reader:
-            return restore(self.tracker, lambda begin, last: _read_all(reader, begin, last), first=reader.begin())
-
-
-def _read_all(reader: LogReader, begin: int, last: int) -> bytes:
-    """The log's bytes from `begin` to `last`, without what is damaged."""
-    parts = []
-    while begin < last:
-        piece = reader.read(begin, bytes_max=last - begin)
-        if piece.next <= begin:
-            break
-        parts.append(piece.data)
-        begin = piece.next
-    return b"".join(parts)
+            return restore(self.tracker, reader.read_all, first=reader.begin())
 
 
 def signal_number(name: str) -> int:

@@ -1,12 +1,12 @@
 """Find and end everything that a job started: process tree, cgroup, environment tag.
 
-Theory of operation. Three nets, each with holes of its own: (1) descendants of the runner, which is a child subreaper, so
-that double-forked daemons come back to it; lost when the runner dies. (2) a cgroup v2, where one may be made: no hole, but
-rarely to be had. (3) the tag HAWSE_JOB in /proc/<pid>/environ: survives the runner, lost by programs that clear their
-environment. A process is the same only if its start time is the same too: numbers are used again.
+Theory of operation. Three nets, each with holes of its own: (1) descendants of the runner, which is a child subreaper,
+so that double-forked daemons come back to it; lost when the runner dies. (2) a cgroup v2, where one may be made: no
+hole, but rarely to be had. (3) the tag HAWSE_JOB in /proc/<pid>/environ: survives the runner, lost by programs that
+clear their environment. A process is the same only if its start time is the same too: numbers are used again.
 
-hawse's own daemons are spared with all that they started: a coordinator first started from a shell inside a session must
-not end with that session. They carry HAWSE_DAEMON in their environment.
+hawse's own daemons are spared with all that they started: a coordinator first started from a shell inside a session
+must not end with that session. They carry HAWSE_DAEMON in their environment.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def command(pid: int) -> str:
 def tree(runner: int, *, cgroup: str = "") -> list[Kin]:
     """All living processes below a living runner but hawse's own daemons and what they started.
 
-    Reads only the runner's own descendants: with a subreaper nothing leaves that tree, and a host may have many runners.
+    Reads only the runner's own descendants: with a subreaper nothing leaves that tree, and a host may have many
+    runners.
     """
     found: list[Kin] = []
     seen = {runner, 1}
@@ -135,15 +136,17 @@ def children(pid: int) -> list[int]:
                 found += map(int, file.read().split())
     except OSError:
         if not os.path.exists(f"/proc/{pid}/task/{pid}/children") and os.path.exists(f"/proc/{pid}"):
-            return [one.pid for one in everybody().values() if one.parent == pid]  # a kernel without CONFIG_PROC_CHILDREN
+            return [
+                one.pid for one in everybody().values() if one.parent == pid
+            ]  # a kernel without CONFIG_PROC_CHILDREN
     return found
 
 
 def of_job(job: str, *, main: int = 0, main_started: int = 0, cgroup: str = "") -> list[Kin]:
     """All living processes of a job whose runner is dead. For the coordinator.
 
-    main, main_started: the job's first process as process.json tells it. Its session and its group count only when it is
-    still the same process or when their members carry the tag: numbers are used again.
+    main, main_started: the job's first process as process.json tells it. Its session and its group count only when it
+    is still the same process or when their members carry the tag: numbers are used again.
     """
     all_of_them = everybody()
     below: dict[int, list[int]] = {}
@@ -193,7 +196,8 @@ def send(one: Kin, number: int) -> bool:
 
 
 def reap(main: int) -> None:
-    """Collect orphans that came back to this subreaper, but not the main process: its number stays taken until the end."""
+    """Collect orphans that came back to this subreaper, but not the main process: its number stays taken until the
+    end."""
     for pid in children(os.getpid()):
         if pid != main:
             try:
@@ -225,7 +229,8 @@ def own_cgroup() -> str:
 
 
 def make_cgroup(job: str, attempt: int) -> str:
-    """Make a cgroup for a job below our own. Empty when we may not, or when the kernel can't end one at once (< 5.14)."""
+    """Make a cgroup for a job below our own. Empty when we may not, or when the kernel can't end one at once (<
+    5.14)."""
     own = own_cgroup()
     if not own:
         return ""
@@ -276,7 +281,8 @@ def in_cgroup(path: str) -> list[int]:
 
 
 def kill_cgroup(path: str) -> None:
-    """SIGKILL everything in a cgroup at once, also what is forking at this moment; not when a daemon of hawse is in it."""
+    """SIGKILL everything in a cgroup at once, also what is forking at this moment; not when a daemon of hawse is in
+    it."""
     if not path or any(is_spared(pid) for pid in in_cgroup(path)):
         return
     try:

@@ -1,18 +1,20 @@
 """Write a job's output log: segments of raw bytes, each with an index of checksums, times and sources.
 
 Theory of operation. The bytes of a log have one number line, from the first byte of the first attempt on. A segment
-`<start>.seg` holds the bytes from `start`; where one segment ends and the next begins later, the bytes between were never
-written (a full disk) or are gone (retention). `append` is the hot path: one write(2), no copy, no checksum. Everything else
-is done in passes off the hot path: `index` reads the new bytes back from the page cache, writes their records and shows the
-bytes to the screen tracker; `sync` makes both files durable, in a short-lived thread, because fdatasync blocks.
+`<start>.seg` holds the bytes from `start`; where one segment ends and the next begins later, the bytes between were
+never written (a full disk) or are gone (retention). `append` is the hot path: one write(2), no copy, no checksum.
+Everything else is done in passes off the hot path: `index` reads the new bytes back from the page cache, writes their
+records and shows the bytes to the screen tracker; `sync` makes both files durable, in a short-lived thread, because
+fdatasync blocks.
 
-Invariants: a record is written after its bytes; offsets never repeat for different bytes; a segment once closed is never
-written again. What a crash can tear is only the tail of the last segment, see recovery.py.
+Invariants: a record is written after its bytes; offsets never repeat for different bytes; a segment once closed is
+never written again. What a crash can tear is only the tail of the last segment, see recovery.py.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import time
 
@@ -33,7 +35,8 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 class Log:
     """One attempt's writing end.
 
-    end: offset after the last byte taken. indexed: offset up to which records are written. fault: why bytes are not taken.
+    end: offset after the last byte taken. indexed: offset up to which records are written. fault: why bytes are not
+    taken.
     on_full: "block" (append takes less than it was given) or "drop" (append takes all and counts what it lost).
     """
 
@@ -114,7 +117,8 @@ class Log:
         return len(data)
 
     def retry(self) -> bool:
-        """Is there room again? For "drop": ends the gap with a new segment that tells it. True when bytes are kept again."""
+        """Is there room again? For "drop": ends the gap with a new segment that tells it. True when bytes are kept
+        again."""
         if not self.fault:
             return True
         if self.dropping_from is None:
@@ -190,7 +194,7 @@ class Log:
         if not self.retain_bytes:
             return
         starts = sorted(s for s in map(segment.segment_start, os.listdir(self.directory)) if s is not None)
-        for start, after in zip(starts, starts[1:], strict=False):
+        for start, after in itertools.pairwise(starts):
             if self.end - after < self.retain_bytes or start == self.start:
                 break
             for ending in ("seg", "idx"):
@@ -202,10 +206,11 @@ class Log:
     # -- passes -------------------------------------------------------------------------------------------------------
 
     def index(self, *, final: bool = False) -> int:
-        """Write the records of what was appended since the last pass. Returns the bytes that were left for the next one.
+        """Write the records of what was appended since the last pass. Returns the bytes that were left for the next
+        one.
 
-        The block that is still growing is left open, unless `final`. A full disk leaves the records for later; the bytes
-        themselves are readable without.
+        The block that is still growing is left open, unless `final`. A full disk leaves the records for later; the
+        bytes themselves are readable without.
         """
         stop = self.end if self.dropping_from is None else self.dropping_from
         records: list[bytes] = []
@@ -262,6 +267,11 @@ class Log:
         finally:
             for fd in late:
                 os.close(fd)
+
+    @property
+    def closed_waiting(self) -> int:
+        """Descriptors of closed segments that wait for their sync."""
+        return len(self._sync_later)
 
     def sync_targets(self) -> tuple[list[int], list[int]]:
         """Descriptors for a thread that syncs: (to sync, to close when done). All are the thread's own."""

@@ -18,7 +18,13 @@ from hawse.runner.door import listen, peer_uid
 from hawse.runner.loop import IN, Loop, Timer
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, WireError
-from hawse.wire.order import parse_spawn
+from hawse.wire.order import Order, parse_spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Prctl = Callable[[int, int | bytes], int]
 
 CONNECTIONS_MAX = 64  # of the same user; the oldest silent one is cut
 ENTRY_S = 10  # for a whole order to come
@@ -29,11 +35,12 @@ PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 def command(python: str, source_dir: str, socket_path: str) -> list[str]:
     """The argv that starts a parent. source_dir: the folder that holds `hawse`. Pure.
 
-    Start it with stdin, stdout and stderr on /dev/null or a file, in any folder, with HAWSE_DAEMON=parent in its environment
-    and without HAWSE_JOB. It makes its own session. Exits 0 at once when another one already listens.
+    Start it with stdin, stdout and stderr on /dev/null or a file, in any folder, with HAWSE_DAEMON=parent in its
+    environment and without HAWSE_JOB. It makes its own session. Exits 0 at once when another one already listens.
     """
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from hawse.runner.parent import main; sys.exit(main(sys.argv[2:]))"
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "from hawse.runner.parent import main; sys.exit(main(sys.argv[2:]))"
     )
     return [python, "-I", "-S", "-c", program, source_dir, socket_path]
 
@@ -66,7 +73,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _prctl():  # type: ignore[no-untyped-def]
+def _prctl() -> Prctl:
     """prctl(2), called with a number and a value. Without ctypes: nothing is set, and orphans are found by tag only."""
     try:
         import ctypes
@@ -76,7 +83,9 @@ def _prctl():  # type: ignore[no-untyped-def]
         return lambda option, value: -1
 
     def prctl(option: int, value: int | bytes) -> int:
-        return int(function(option, ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value), 0, 0, 0))
+        return int(
+            function(option, ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value), 0, 0, 0)
+        )
 
     return prctl
 
@@ -84,7 +93,7 @@ def _prctl():  # type: ignore[no-untyped-def]
 class Parent:
     """Listens and forks."""
 
-    def __init__(self, path: str, prctl) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, path: str, prctl: Prctl) -> None:
         self.prctl = prctl
         self.loop = Loop(failed=_failed)
         self.sock = listen(path)
@@ -121,7 +130,7 @@ class Parent:
         self._forget(connection)
         connection.close()
 
-    def _become_runner(self, connection: Connection, order) -> None:  # type: ignore[no-untyped-def]
+    def _become_runner(self, connection: Connection, order: Order) -> None:
         """In the child. Never returns, so nothing of the parent's objects is ever closed by accident."""
         try:
             os.setsid()
@@ -159,4 +168,3 @@ class Parent:
 def _failed(fd: int, error: Exception) -> None:
     """Note it on stderr (a file of the coordinator's choice) and go on."""
     print(f"hawse-parent: descriptor {fd}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-

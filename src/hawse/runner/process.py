@@ -59,8 +59,8 @@ def get_size(fd: int) -> tuple[int, int]:
 def start(order: Order, *, cgroup: str) -> Process:
     """Start the order's command. Raises StartFailed.
 
-    The child waits for nothing: it joins its cgroup, then executes. A failure comes through a pipe that a successful exec
-    closes, so that the answer is exact.
+    The child waits for nothing: it joins its cgroup, then executes. A failure comes through a pipe that a successful
+    exec closes, so that the answer is exact.
     """
     report_read, report_write = os.pipe2(os.O_CLOEXEC)
     try:
@@ -90,9 +90,10 @@ def _start_on_terminal(order: Order, cgroup: str, report: int) -> tuple[int, Pro
     attributes[0] |= IUTF8
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
     set_size(master, *order.tty)
+    runner = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(order, cgroup, report, (slave, slave, slave), terminal=True)
+        _become(order, cgroup, report, (slave, slave, slave), runner=runner, terminal=True)
     os.close(slave)
     os.set_blocking(master, False)
     return pid, Process(pid, terminal=master, input_fd=master, outputs={master: 1})
@@ -106,9 +107,10 @@ def _start_on_pipes(order: Order, cgroup: str, report: int) -> tuple[int, Proces
         in_read, in_write = os.pipe2(os.O_CLOEXEC)
     else:
         in_read = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    runner = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(order, cgroup, report, (in_read, out_write, err_write), terminal=False)
+        _become(order, cgroup, report, (in_read, out_write, err_write), runner=runner, terminal=False)
     for fd in (in_read, out_write, err_write):
         os.close(fd)
     for fd in (out_read, err_read, *([in_write] if in_write >= 0 else [])):
@@ -116,7 +118,9 @@ def _start_on_pipes(order: Order, cgroup: str, report: int) -> tuple[int, Proces
     return pid, Process(pid, terminal=-1, input_fd=in_write, outputs={out_read: 1, err_read: 2})
 
 
-def _become(order: Order, cgroup: str, report: int, streams: tuple[int, int, int], *, terminal: bool) -> None:
+def _become(
+    order: Order, cgroup: str, report: int, streams: tuple[int, int, int], *, runner: int, terminal: bool
+) -> None:
     """In the child: turn into the job. Never returns."""
     stage = "prepare"
     try:
@@ -124,8 +128,7 @@ def _become(order: Order, cgroup: str, report: int, streams: tuple[int, int, int
         if terminal:
             fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, 3)
-        streams = tuple(fd if fd > 2 else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams)  # type: ignore[assignment]
-        for number, fd in enumerate(streams):
+        for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams]):
             os.dup2(fd, number, inheritable=True)
         os.closerange(3, report)
         os.closerange(report + 1, 2**20)
@@ -139,6 +142,8 @@ def _become(order: Order, cgroup: str, report: int, streams: tuple[int, int, int
         environment = {**order.env, b"HAWSE_JOB": order.job.encode()}
         environment.setdefault(b"HAWSE_SESSION", order.session.encode())
         environment.pop(kin.SPARED, None)
+        if os.getppid() != runner:
+            os._exit(NOT_FOUND)  # the runner was killed meanwhile: nobody would ever know of this process
         execute(order.argv, environment)
     except OSError as error:
         os.write(report, f"{stage} {error.errno or errno.EIO}".encode())

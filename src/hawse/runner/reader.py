@@ -1,7 +1,7 @@
 """Read a job's log: from any offset, while it is written or long after, with every damage told.
 
-Damaged bytes are withheld, the rest is read on. Bytes without a record (the last moments, or all of a segment whose index
-is missing) are returned; nothing can be said about them. Source: spec 02, section 5.
+Damaged bytes are withheld, the rest is read on. Bytes without a record (the last moments, or all of a segment whose
+index is missing) are returned; nothing can be said about them. Source: spec 02, section 5.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Piece:
 
     first: offset of data's first byte; next: where to go on; end: the log's end as of now.
     damaged: (offset, length, cause) of ranges between the asked offset and `next` that are not in `data`.
-    spans: (offset, length, source) of what is in `data`, in order. Cause: removed (retention), missing (never reached the
-    disk), dropped (the disk was full and the policy is to go on), checksum.
+    spans: (offset, length, source) of what is in `data`, in order. Cause: removed (retention), missing (never reached
+    the disk), dropped (the disk was full and the policy is to go on), checksum.
     """
 
     __slots__ = ("damaged", "data", "end", "first", "next", "spans")
@@ -91,7 +91,8 @@ class _Segment:
 
 
 class LogReader:
-    """The reading end of a log folder. Cheap to make; keeps one segment open. Raises OSError; FileNotFoundError: no log."""
+    """The reading end of a log folder. Cheap to make; keeps one segment open. Raises OSError; FileNotFoundError: no
+    log."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -166,6 +167,17 @@ class LogReader:
             piece.first = piece.spans[0][0]
         return piece
 
+    def read_all(self, begin: int, last: int) -> bytes:
+        """The bytes from `begin` to `last`, without what is damaged. For short stretches: all of it is held."""
+        parts = []
+        while begin < last:
+            piece = self.read(begin, bytes_max=last - begin)
+            if piece.next <= begin:
+                break
+            parts.append(piece.data)
+            begin = piece.next
+        return b"".join(parts)
+
     def _hole(self, piece: Piece, at: int, until: int, cause: str) -> int:
         until = max(until, at + 1) if until <= at else until
         if piece.damaged and piece.damaged[-1][0] + piece.damaged[-1][1] == at and piece.damaged[-1][2] == cause:
@@ -210,7 +222,8 @@ class LogReader:
     # -- finding a place ----------------------------------------------------------------------------------------------
 
     def offset_at(self, time_ns: int) -> int:
-        """The offset of the first byte written at or after a time, to the grain of a record; the end when there is none."""
+        """The offset of the first byte written at or after a time, to the grain of a record; the end when there is
+        none."""
         starts = segment_starts(self.directory)
         end = self._end(starts)
         for here, start in enumerate(starts):

@@ -1,7 +1,8 @@
 """Put the end of a log in order after a crash, so that the next attempt can go on after it.
 
 A crash of the runner tears nothing but an index record; a crash of the host may also cut or zero the tail of the last
-segment. Bytes that have no record get one here, flagged RECOVERED: its checksum says what was found, not what was printed.
+segment. Bytes that have no record get one here, flagged RECOVERED: its checksum says what was found, not what was
+printed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def recover(directory: str, *, now_ns: int) -> int:
                 break
             time_ns = min(found.st_mtime_ns, now_ns)
             os.write(
-                index, segment.output_record(at, block, time_ns=time_ns, source=_source(records), flags=segment.RECOVERED)
+                index,
+                segment.output_record(at, block, time_ns=time_ns, source=_source(records), flags=segment.RECOVERED),
             )
             at += len(block)
         return max(end, promised)

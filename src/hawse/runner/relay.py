@@ -1,8 +1,8 @@
 """The hot path: output of the job to the log and to those who are up to date, typed bytes to the job.
 
-Its whole job is what happens per keystroke and per burst. Everything rare (a full disk, a client that falls behind, the end
-of output) is told by a return value or left in a list for the runner's control flow. A compiled twin may replace this
-class; it has no other state than what stands here.
+Its whole job is what happens per keystroke and per burst. Everything rare (a full disk, a client that falls behind, the
+end of output) is told by a return value or left in a list for the runner's control flow. A compiled twin may replace
+this class; it has no other state than what stands here.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ IDLE, ENDED, REFUSED = 0, 1, 2
 class Relay:
     """Moves bytes.
 
-    live: attachments that have everything so far. fallen: those that could not take the last frame; the runner takes them
-    out of `live` with the rest of that frame. kept: bytes read and not taken by the log.
+    live: attachments that have everything so far. fallen: those that could not take the last frame; the runner takes
+    them out of `live` with the rest of that frame. kept: bytes read and not taken by the log.
     """
 
     __slots__ = ("fallen", "input_bytes_max", "input_fd", "kept", "kept_source", "live", "log", "typed")

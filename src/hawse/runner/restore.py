@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 
+from hawse.runner.reader import LogReader
+from hawse.runner.recovery import segment_starts
 from hawse.runner.screen import Place, State, Tracker
 from hawse.wire import terminal
 from hawse.wire.frame import frame
+from hawse.wire.segment import last_checkpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +72,8 @@ class Restore:
 
 
 def restore(tracker: Tracker, read: Read, *, first: int) -> Restore:
-    """Bring a terminal to where the tracker is. read(from, to): the log's bytes. first: the oldest offset that can be read."""
+    """Bring a terminal to where the tracker is. read(from, to): the log's bytes. first: the oldest offset that can be
+    read."""
     end = tracker.boundary
     end -= _unfinished_utf8(read(max(first, end - 3), end))
     place = tracker.start
@@ -160,3 +164,27 @@ def _unfinished_utf8(data: bytes) -> int:
 
 def _title(title: bytes) -> bytes:
     return b"\x1b]2;" + title + b"\x07" if title else b""
+
+
+def restore_from(directory: str) -> Restore:
+    """The screen as it was at the end of a log, from its last checkpoint on; also after the job's end. Raises
+    OSError."""
+    with LogReader(directory) as reader:
+        starts = segment_starts(directory)
+        first, end = reader.begin(), reader.end()
+        tracker = Tracker(first)
+        for start in reversed(starts):
+            found = last_checkpoint(reader.records(start), before=end)
+            if found is not None:
+                try:
+                    tracker = Tracker.load(found[1])
+                except (ValueError, KeyError, TypeError):
+                    continue
+                break
+        at = tracker.end
+        while at < end:
+            piece = reader.read(at, bytes_max=PIECE_BYTES)
+            tracker.feed(piece.first, piece.data)
+            at = max(piece.next, at + 1)
+        tracker.end = max(tracker.end, at)
+        return restore(tracker, reader.read_all, first=first)

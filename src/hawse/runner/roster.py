@@ -112,11 +112,13 @@ class Roster:
             self._sized(attachment, hello.columns, hello.rows)
         columns, rows = self.job.size
         welcome = terminal.Welcome(
-            job=self.order.job, attachment=attachment.id, mode=attachment.mode, tty=self.job.has_terminal, offset=offset,
-            end=self.relay.log.end, columns=columns, rows=rows,
+            job=self.order.job, attachment=attachment.id, mode=attachment.mode, tty=self.job.has_terminal,
+            offset=offset, end=self.relay.log.end, columns=columns, rows=rows,
         )  # fmt: skip
         connection.progress_at = time.monotonic()
         connection.say(terminal.welcome(welcome))
+        if trouble := self.job.log_notice():
+            connection.say(trouble)
         if restore is not None:
             connection.queue_bytes_max += sum(map(len, restore.frames))
             for one in restore.frames:
@@ -231,9 +233,9 @@ class Roster:
         """Is a living controller so far behind that the job should wait for it?"""
         now = time.monotonic()
         for one in self.behind:
-            if one.mode == "control" and one.behind_bytes > self.limits.pace_bytes:
-                if now - one.connection.progress_at < self.limits.pace_s:
-                    return True
+            is_far = one.mode == "control" and one.behind_bytes > self.limits.pace_bytes
+            if is_far and now - one.connection.progress_at < self.limits.pace_s:
+                return True
         return False
 
     def watch_slow(self) -> None:
@@ -261,7 +263,9 @@ class Roster:
         if stalled_s < self._allowed_s(attachment):
             self._start_clock(attachment)
             return
-        detail = f"nothing was read for {stalled_s:.0f} s and {attachment.behind_bytes} bytes wait; come back at the cursor"
+        detail = (
+            f"nothing was read for {stalled_s:.0f} s and {attachment.behind_bytes} bytes wait; come back at the cursor"
+        )
         self._leave(attachment, "slow")
         self._farewell(attachment, terminal.notice("slow", detail, cursor=attachment.cursor))
 

@@ -1,7 +1,8 @@
 """One attempt of one job, from its claim to its last word: the parts put together.
 
-Order of what is done, and why: the claim is durable before anything runs (nothing is ever started twice); the door is open
-before SPAWNED is answered (who asked may come at once); the job is started after that (a slow exec keeps nobody waiting).
+Order of what is done, and why: the claim is durable before anything runs (nothing is ever started twice); the door is
+open before SPAWNED is answered (who asked may come at once); the job is started after that (a slow exec keeps nobody
+waiting).
 """
 
 from __future__ import annotations
@@ -84,17 +85,29 @@ class Runner:
         self.link = ControlLink(reports_max=int(limits.reports_max), state=self._state, command=self._command)
         relay = Relay(self.log, input_fd=-1, input_bytes_max=int(limits.input_bytes_max))
         self.job = Job(order, loop, limits, self.log, relay, told=self.link.report)
-        self.roster = Roster(
-            order, loop, limits, relay, self.job, report=self.link.report, changed=self._changed
-        )
+        self.roster = Roster(order, loop, limits, relay, self.job, report=self.link.report, changed=self._changed)
         self.job.roster = self.roster
         self.cgroup = kin.make_cgroup(order.job, order.attempt)
         self.ending = Ending(
-            order, loop, limits, self.job, self.roster, self.link, directory=directory, cgroup=self.cgroup, gone=self._gone
+            order,
+            loop,
+            limits,
+            self.job,
+            self.roster,
+            self.link,
+            directory=directory,
+            cgroup=self.cgroup,
+            gone=self._gone,
         )
         self.link.changed = self._changed
         self.door = Door(
-            listen(order.socket), order.socket, loop, limits, order, client=self.roster.enter, coordinator=self.link.take
+            listen(order.socket),
+            order.socket,
+            loop,
+            limits,
+            order,
+            client=self.roster.enter,
+            coordinator=self.link.take,
         )
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -256,7 +269,12 @@ def _serve(order: Order, reply: int) -> None:
         runner = Runner(order, directory)
     except OSError as error:
         cause = f"the runner could not be set up: {error}"
-        record = {"job": order.job, "session": order.session, "attempt": order.attempt, "incarnation": order.incarnation}
+        record = {
+            "job": order.job,
+            "session": order.session,
+            "attempt": order.attempt,
+            "incarnation": order.incarnation,
+        }
         ended = {"outcome": {"kind": "failed", "cause": cause, "code": 126}, "left_behind": [], "log_end": 0}
         claim.write(directory, claim.EXIT, {**record, **ended, "ended_at": time.time()}, durable=True)
         _answer(reply, spawned(answer))

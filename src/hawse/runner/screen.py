@@ -1,11 +1,12 @@
 """What a terminal would look like, known only as far as it is needed to bring another one there.
 
-Theory of operation. A VT parser in Python is far slower than a program that prints, so there is no screen here. The tracker
-sees the log's bytes after they were forwarded, looks only at what follows an ESC, and remembers two kinds of things: modes
-(a few numbers), and places in the log from which a replay gives the right screen: the last full clear, where the alternate
-screen was entered, which stretches of it are over. Restoring is then a short replay plus the modes.
+Theory of operation. A VT parser in Python is far slower than a program that prints, so there is no screen here. The
+tracker sees the log's bytes after they were forwarded, looks only at what follows an ESC, and remembers two kinds of
+things: modes (a few numbers), and places in the log from which a replay gives the right screen: the last full clear,
+where the alternate screen was entered, which stretches of it are over. Restoring is then a short replay plus the modes.
 
-Kept exactly: private modes, insert mode, keypad, scroll region, character sets, title, cursor style, colours at a clear.
+Kept exactly: private modes, insert mode, keypad, scroll region, character sets, title, cursor style, colours at a
+clear.
 Not kept: tab stops, saved cursors, colours' palette. A program that uses them draws itself again on SIGWINCH.
 """
 
@@ -28,14 +29,14 @@ MODES = frozenset(
 ALTERNATE = frozenset({47, 1047, 1049})
 SKIPS_MAX = 16  # finished stretches of the alternate screen that are left out of a replay
 PENDING_BYTES_MAX = 4096
-LOOK_BACK_BYTES = 4096
+LOOK_BACK_BYTES = 1024
 TITLE_BYTES_MAX = 200
 COLOURS_BYTES_MAX = 200
 
-_FILL = rb"(?:\x1b\[[0-9;:]*m|\x1b\(B|\x0f)*"
+_FILL = rb"(?:\x1b\[[0-9;:]*m)*"
 _HOME = rb"\x1b\[(?:1?;?1?)H"
 _ERASE = rb"\x1b\[(?:2|0)?J"
-INTERESTING = re.compile(
+_SEQUENCES = (
     rb"\x1b(?:"
     rb"(?P<clear>\[(?:1?;?1?)H" + _FILL + _ERASE + rb"|\[2J" + _FILL + _HOME + rb"|c)"
     rb"|(?P<wipe>\[2J)"
@@ -50,12 +51,14 @@ INTERESTING = re.compile(
     rb"|\][02];(?P<title>[^\x07\x1b]*)(?:\x07|\x1b\\)"
     rb")"
 )
+INTERESTING = re.compile(_SEQUENCES)
+WITH_SHIFTS = re.compile(_SEQUENCES + rb"|(?P<shift>[\x0e\x0f])")  # slower: no common first byte to look for
 # What is unfinished at the end of a block: a sequence, or a home that a clear may follow.
 UNFINISHED = re.compile(
     rb"(?:" + _HOME + _FILL + rb")?"
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?)?\Z"
 )
-_UNFINISHED_WIPE = re.compile(rb"\x1b\[2J" + _FILL + rb"(?:\x1b(?:\[[0-?]*)?)?\Z")
+_UNFINISHED_WIPE = re.compile(rb"\x1b\[2J" + _FILL + rb"(?:" + _HOME + _FILL + rb")?(?:\x1b(?:\[[0-?]*)?)?\Z")
 _COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
 
 
@@ -82,8 +85,9 @@ class State:
     def dump(self) -> dict[str, Any]:
         """As JSON values."""
         return {
-            "m": {str(number): on for number, on in self.modes.items()}, "i": self.insert, "k": self.keypad, "r": self.region,
-            "c": dict(self.charsets), "s": self.shift, "q": self.style, "x": self.keys, "a": self.is_alternate,
+            "m": {str(number): on for number, on in self.modes.items()}, "i": self.insert, "k": self.keypad, "r":
+            self.region, "c": dict(self.charsets), "s": self.shift, "q": self.style, "x": self.keys, "a":
+            self.is_alternate,
         }  # fmt: skip
 
     @staticmethod
@@ -142,8 +146,8 @@ class Place:
 
 
 class Tracker:
-    """Follows a log from `offset` on. `start` is the place to replay from; `main_start` the main screen's own while in the
-    alternate one; `skips` the stretches (from, to) of the alternate screen that are over."""
+    """Follows a log from `offset` on. `start` is the place to replay from; `main_start` the main screen's own while in
+    the alternate one; `skips` the stretches (from, to) of the alternate screen that are over."""
 
     def __init__(self, offset: int) -> None:
         self.state = State()
@@ -155,6 +159,7 @@ class Tracker:
         self.resized_at = offset
         self.title = b""
         self._pending = b""
+        self._recent = b""
 
     @property
     def boundary(self) -> int:
@@ -170,24 +175,20 @@ class Tracker:
         if offset != self.end:  # a gap: what was unfinished stays so
             self._pending = b""
         pending = self._pending
-        if not pending and b"\x1b" not in data:
-            self._shift(data)
-            self.end = offset + len(data)
+        has_shifts = b"\x0e" in data or b"\x0f" in data
+        self.end = offset + len(data)
+        if not pending and not has_shifts and b"\x1b" not in data:
+            self._recent = (self._recent + data[-LOOK_BACK_BYTES:])[-LOOK_BACK_BYTES:]
             return
         data = pending + data
-        base = offset - len(pending)
-        self._shift(data)
-        for match in INTERESTING.finditer(data):
-            self._see(match, base, data)
-        self.end = base + len(data)
         window = data[-PENDING_BYTES_MAX:]
         unfinished = _UNFINISHED_WIPE.search(window) or UNFINISHED.search(window)
         self._pending = unfinished.group() if unfinished is not None else b""
-
-    def _shift(self, data: bytes) -> None:
-        out, back = data.rfind(b"\x0e"), data.rfind(b"\x0f")
-        if out >= 0 or back >= 0:
-            self.state.shift = out > back
+        pattern = WITH_SHIFTS if has_shifts or b"\x0e" in pending or b"\x0f" in pending else INTERESTING
+        seen = len(data) - len(self._pending)
+        for match in pattern.finditer(data, 0, seen):
+            self._see(match, offset - len(pending), data)
+        self._recent = (self._recent + data[max(0, seen - LOOK_BACK_BYTES) : seen])[-LOOK_BACK_BYTES:]
 
     def _see(self, match: Match, base: int, data: bytes) -> None:
         kind = match.lastgroup
@@ -208,6 +209,8 @@ class Tracker:
             state.insert = state.keypad = state.shift = False
             state.region = ""
             state.charsets = {"(": "B", ")": "B"}
+        elif kind == "shift":
+            state.shift = text == "\x0e"
         elif kind == "keypad":
             state.keypad = text == "="
         elif kind == "charset":
@@ -227,7 +230,7 @@ class Tracker:
         at = base + match.start()
         if not is_exact and self.start.is_exact and at - self.start.offset < 64 * 1024:
             return
-        back = data[max(0, match.start() - LOOK_BACK_BYTES) : match.start()]
+        back = (self._recent + data[max(0, match.start() - LOOK_BACK_BYTES) : match.start()])[-LOOK_BACK_BYTES:]
         self.start = Place(at, self.state.copy(), colours=colours_after(back), is_exact=is_exact)
         if not self.state.is_alternate:
             self.skips.clear()

@@ -62,26 +62,30 @@ class Reconciler:
 
     async def _adopt(self) -> None:
         """Find every runner again; what became of jobs without one comes as a report."""
-
-        def query(view: View) -> list[Job]:
-            starts = {e.effect.job for e in view.effects_due(float("inf"), 1_000_000) if isinstance(e.effect, StartJob)}
-            return [job for job in view.living_jobs() if job.state in jobs.WITH_RUNNER and job.id not in starts]
-
-        await self._each(await self._reading(query), self._adopt_one)
+        await self._each(await self._reading(lambda view: view.living_jobs()), self._adopt_one)
         await self._settle_all()
 
     async def _adopt_one(self, job: Job) -> None:
         for pause in (*BACK_OFF_S, BACK_OFF_S[-1], BACK_OFF_S[-1]):
             try:
-                order = await self.world.store.read(lambda view: view.order(job.id))
-                await self.world.launcher.adopt(_start(job, order))
-                if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
-                    await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
+                await self._find_again(job)
                 return
             except (Unavailable, Broken) as problem:
                 log.warning("adopting job %s failed, trying again: %s", job.id, problem)
                 await self.world.clock.sleep(pause)
         log.error("job %s could not be adopted; the next start of the coordinator tries again", job.id)
+
+    async def _find_again(self, job: Job) -> None:
+        try:
+            order = await self.world.store.read(lambda view: view.order(job.id))
+        except NotFound:
+            return  # it ended meanwhile: its order is gone
+        if job.state == jobs.S.STARTING:
+            await self.world.launcher.start(_start(job, order))  # its claim knows whether that was done before
+            return
+        await self.world.launcher.adopt(_start(job, order))
+        if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
+            await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
 
     async def _settle_all(self) -> None:
         """A session whose last job ended in the very commit before a crash is settled already;

@@ -88,9 +88,8 @@ def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
         left_behind=report.left_behind,
         next_incarnation=incarnation,
     )
-    if after is job:  # told before: only the runner has to hear again that it is known
-        unit.change(job, job, kind="job.ended", by=BY, effects=(ForgetRunner(job.id, report.attempt),))
-        return
+    if after is job:
+        return  # told before
     kind = "job.restarted" if after.state == jobs.S.STARTING else "job.ended"
     _change(unit, job, after, kind, (ForgetRunner(job.id, report.attempt), *effects))
     if after.state != jobs.S.ENDED:

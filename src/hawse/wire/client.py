@@ -4,8 +4,8 @@
     send(half.hello(ticket=..., start="screen", columns=80, rows=24))
     for event in half.feed(received): ...
 
-Events are tuples whose first part is the frame type: (WELCOME, Welcome), (RESTORE, bytes), (OUTPUT, offset, source, bytes),
-(NOTICE, dict), (DETACH, reason, message), (EXIT, outcome), (ERROR, dict), (PONG, number), (PING, number).
+Events are tuples whose first part is the frame type: (WELCOME, Welcome), (RESTORE, bytes), (OUTPUT, offset, source,
+bytes), (NOTICE, dict), (DETACH, reason, message), (EXIT, outcome), (ERROR, dict), (PONG, number), (PING, number).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     send(half.control())
     for event in half.feed(received): send(half.to_send()); ...
 
-Events: ("proven", incarnation), ("report", dict), ("result", dict), ("error", dict). A report is the caller's until it calls
-`acknowledge(seq)`; a runner keeps it until then.
+Events: ("proven", incarnation), ("report", dict), ("result", dict), ("error", dict). A report is the caller's until it
+calls `acknowledge(seq)`; a runner keeps it until then.
 """
 
 from __future__ import annotations

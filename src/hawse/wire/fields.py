@@ -54,7 +54,9 @@ def integer(
     return found
 
 
-def number(value: dict[str, Any], key: str, what: str, *, low: float, high: float, default: float | None = None) -> float:
+def number(
+    value: dict[str, Any], key: str, what: str, *, low: float, high: float, default: float | None = None
+) -> float:
     """A number field, whole or not."""
     found = value.get(key, default)
     if not isinstance(found, (int, float)) or isinstance(found, bool) or not low <= found <= high:

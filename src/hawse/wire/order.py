@@ -1,7 +1,7 @@
 """Spawn orders: what one attempt of a job needs, from the coordinator to the runner's parent.
 
-Strings that the operating system gave (argv, env, cwd) may not be UTF-8; then `encoding` is "base64" and each of them is the
-base64 of its bytes. Source: spec 04, section 3.
+Strings that the operating system gave (argv, env, cwd) may not be UTF-8; then `encoding` is "base64" and each of them
+is the base64 of its bytes. Source: spec 04, section 3.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class Order:
     limits: dict[str, float]
 
 
-def spawn(
-    *, argv: list[bytes], env: dict[bytes, bytes], cwd: bytes, **rest: Any
-) -> bytes:
+def spawn(*, argv: list[bytes], env: dict[bytes, bytes], cwd: bytes, **rest: Any) -> bytes:
     """SPAWN. rest: the other fields of an order, as they stand in the JSON."""
     try:
         plain: dict[str, Any] = {

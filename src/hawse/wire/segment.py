@@ -18,6 +18,7 @@ RECORD_BYTES = RECORD.size + _CHECK.size
 MAGIC = 0x68
 BLOCK_BYTES_MAX = 64 * 1024
 LENGTH_MAX = 2**32 - 1
+_DIGITS = frozenset("0123456789abcdef")
 
 OUTPUT = 1  # length bytes at offset, crc of them
 RESIZE = 2  # crc = columns << 16 | rows, as of offset
@@ -89,10 +90,8 @@ def checkpoint_records(offset: int, state: bytes, *, time_ns: int) -> bytes:
     if len(state) > CHECKPOINT_BYTES_MAX:
         raise ValueError(f"a checkpoint of {len(state)} bytes; at most {CHECKPOINT_BYTES_MAX}")
     head = encode(Record(CHECKPOINT, offset=offset, time_ns=time_ns, length=len(state), crc=crc32(state)))
-    parts = range(0, len(state), MORE_BYTES)
-    return head + b"".join(
-        encode(Record(MORE, offset=0, time_ns=0, more=state[at : at + MORE_BYTES].ljust(MORE_BYTES, b"\0"))) for at in parts
-    )
+    parts = (state[at : at + MORE_BYTES].ljust(MORE_BYTES, b"\0") for at in range(0, len(state), MORE_BYTES))
+    return head + b"".join(encode(Record(MORE, offset=0, time_ns=0, more=part)) for part in parts)
 
 
 def decode(data: bytes | memoryview) -> Record:
@@ -112,7 +111,7 @@ def decode(data: bytes | memoryview) -> Record:
 def decode_all(data: bytes) -> tuple[list[Record], int]:
     """All good records of an index and the number of bad ones.
 
-    Records have one size, so that a bad one costs itself only. A torn last one is not counted: it is still being written.
+    Records have one size, so that a bad one costs itself only. A torn last one is not counted: it may be being written.
     """
     view = memoryview(data)
     records, bad = [], 0
@@ -146,9 +145,6 @@ def segment_name(offset: int) -> str:
 def segment_start(name: str) -> int | None:
     """The start offset in the name of a `.seg` file; None for any other name."""
     stem, dot, ending = name.partition(".")
-    if not dot or ending != "seg" or len(stem) != 16 or stem != stem.lower():
+    if not dot or ending != "seg" or len(stem) != 16 or not set(stem) <= _DIGITS:
         return None
-    try:
-        return int(stem, 16)
-    except ValueError:
-        return None
+    return int(stem, 16)

@@ -1,7 +1,7 @@
 """Tickets: what the coordinator gives to a client so that a runner lets it in.
 
-`base64url(JSON) "." base64url(HMAC-SHA256(secret of the job, first part))`, no padding. A ticket names one attachment, is
-good for one entry, and dies by itself. Source: spec 03, section 3.
+`base64url(JSON) "." base64url(HMAC-SHA256(secret of the job, first part))`, no padding. A ticket names one attachment,
+is good for one entry, and dies by itself. Source: spec 03, section 3.
 """
 
 from __future__ import annotations

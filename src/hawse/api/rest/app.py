@@ -111,7 +111,7 @@ async def refused(problem: Problem, visit_id: str, send: Send) -> None:
     """Answer with a problem, without the application."""
     body = document(problem, status=problem.http, request=visit_id)
     size = b"%d" % len(body)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", size), (b"connection", b"close")]
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", size)]
     await send({"type": "http.response.start", "status": problem.http, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hawse.api.rest.caller import peer_of
-from hawse.api.rest.limits import BODY_S, HEAD_BYTES_MAX, IDLE_S, SILENT_S, STALL_S
+from hawse.api.rest.limits import BODY_S, HEAD_BYTES_MAX, IDLE_S, LINGER_S, SILENT_S, STALL_S
 from hawse.api.rest.problem import MEDIA_TYPE, document
 from hawse.domain.errors import Invalid, LimitReached, Problem
 
@@ -38,9 +38,10 @@ class Connection(HttpToolsProtocol):
         self._clock = listener.loop.time
         self._head_bytes = 0
         self._in_body = False
+        self._is_refused = False
         self.deadline = NEVER
         self.stalled_at = NEVER
-        self.waits_since = listener.loop.time()
+        self.turn = next(listener.turns)  # the lowest has waited longest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -58,7 +59,7 @@ class Connection(HttpToolsProtocol):
         self._listener.lost()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         if not self._in_body:
             if self._head_bytes == 0 and self.is_waiting:
@@ -92,8 +93,8 @@ class Connection(HttpToolsProtocol):
             self.deadline = NEVER
             self._start_asgi_task(cycle, app)
         else:
-            self.waits_since = self._clock()
-            self.deadline = self.waits_since + IDLE_S
+            self.turn = next(self._listener.turns)
+            self.deadline = self._clock() + (BODY_S if self._in_body else IDLE_S)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -114,21 +115,25 @@ class Connection(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def refuse(self, problem: Problem, status: int) -> None:
-        """Say why and close. Nothing more is read."""
-        self.deadline = self._clock() + SILENT_S
-        if self.transport.is_closing():
+        """Say why and hang up. What still comes is thrown away for a while: closing at once could destroy the answer.
+
+        Source: RFC 9112, 9.6 (lingering close).
+        """
+        if self._is_refused or self.transport.is_closing():
             return
+        self._is_refused = True
+        self.deadline = self._clock() + LINGER_S
         body = document(problem, status=status, request="")
         head = f"HTTP/1.1 {status} \r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close"
         self.transport.write(head.encode() + b"\r\n\r\n" + body)
-        self.transport.close()
+        self.transport.write_eof()
 
     def sweep(self, now: float) -> None:
         """End it when its time is over."""
         if now - self.stalled_at > STALL_S:
             self.transport.abort()
         elif now > self.deadline:
-            if self.transport.is_closing():
+            if self._is_refused or self.transport.is_closing():
                 self.transport.abort()
             elif self._in_body or self._head_bytes:
                 self.refuse(Invalid("the request did not come in time"), 408)

@@ -233,14 +233,14 @@ class Feeds:
             try:
                 looked_at = loop.time()
                 events, lives = await self._store.read(query)
-                if events:
-                    feed.add(events)
+                is_all = len(events) < PAGE
+                feed.add(events)
+                feed.is_over = is_all and not lives
+                if events or feed.is_over:
                     feed.wake()
-                elif not lives:
-                    feed.is_over = True
-                    feed.wake()
+                if feed.is_over:
                     return
-                if len(events) < PAGE:
+                if is_all:
                     await self._store.wait_event(feed.session, after=feed.last, timeout_s=WAIT_S)
                     await asyncio.sleep(max(0.0, looked_at + GATHER_S - loop.time()))
             except NotFound:

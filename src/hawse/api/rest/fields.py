@@ -57,9 +57,13 @@ class JobSpec(Struct, forbid_unknown_fields=True, kw_only=True):
     leftovers: Literal["end", "keep"] = "end"
 
 
-SessionName = Annotated[str, PathParameter(title="a session's id or alias", max_length=NAME_LENGTH_MAX)]
-JobName = Annotated[str, PathParameter(title="a job's id or name", max_length=NAME_LENGTH_MAX)]
-ObjectId = Annotated[str, PathParameter(title="an id", max_length=NAME_LENGTH_MAX)]
+SessionName = Annotated[
+    str, PathParameter(title="a session's id or alias", min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)
+]
+JobName = Annotated[
+    str, PathParameter(title="a job's id or name", min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)
+]
+ObjectId = Annotated[str, PathParameter(title="an id", min_length=36, max_length=36, pattern="^[0-9a-f-]*$")]
 Limit = Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX, description="items in one page")]
 After = Annotated[str, QueryParameter(max_length=36, description="`next` of the page before")]
 WaitS = Annotated[float, QueryParameter(ge=0, le=limits.WAIT_S_MAX, description="seconds to wait (long poll)")]

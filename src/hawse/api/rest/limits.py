@@ -21,6 +21,7 @@ SILENT_S = 10.0  # from the connection, or a request's first byte, to its last h
 BODY_S = 60.0  # from the last header to the body's end
 IDLE_S = 120.0  # between two requests of one connection
 STALL_S = 30.0  # how long a reader may leave its full buffer untouched; then it is cut
+LINGER_S = 2.0  # what a refused client still sends is read for so long, or the answer could be lost on its way
 HEARTBEAT_S = 15.0  # proxies and clients take a minute's silence for a broken link
 STOP_S = 5.0  # for requests under way when the coordinator stops
 CONNECTIONS_MAX = 4096

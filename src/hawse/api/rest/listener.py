@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import resource
 import socket
@@ -36,6 +37,7 @@ class Listener:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # `Front` and `Connection` say it better
         self.config.load()
         self.connections_max = connections_max or possible_connections()
+        self.turns = itertools.count()
         self._desk = desk
         self._server: asyncio.Server | None = None
         self._sweep_at: asyncio.TimerHandle | None = None
@@ -52,7 +54,7 @@ class Listener:
         if len(self._connections) <= self.connections_max:
             return True
         others = (c for c in self._connections if c is not connection and c.is_waiting and not c.transport.is_closing())
-        oldest = min(others, key=lambda c: c.waits_since, default=None)
+        oldest = min(others, key=lambda c: c.turn, default=None)
         if oldest is None:
             return False
         oldest.transport.abort()

@@ -67,8 +67,6 @@ def on_problem(request: AnyRequest, error: Problem) -> Response[bytes]:
     """A domain error, as it is."""
     if error.http >= 500:
         _log.warning("request %s: %s: %s", visit_of(request).id, error.code, error.detail)
-    if isinstance(error, TooLarge):
-        return answer(request, error, headers={"Connection": "close"})  # the rest of the body is not waited for
     return answer(request, error)
 
 

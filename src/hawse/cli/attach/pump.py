@@ -43,8 +43,8 @@ class Pump:
     """input_fd: -1 when nothing is typed. wake_fd: readable when a signal came. offset: of the next output byte."""
 
     __slots__ = (
-        "_buffer", "_events", "_poll", "_socket_fd", "_unsent", "error_fd", "input_fd", "keys", "modes", "offset",
-        "output_fd", "sends_input", "sock", "wake_fd",
+        "_buffer", "_events", "_listens", "_poll", "_socket_fd", "_unsent", "error_fd",
+        "input_fd", "keys", "modes", "offset", "output_fd", "sends_input", "sock", "wake_fd",
     )  # fmt: skip
 
     def __init__(
@@ -63,14 +63,24 @@ class Pump:
         self._socket_fd = -1
         self._buffer = b""
         self._unsent = b""
+        self._listens = True
         self._events: list[tuple[int, bytes]] = []
         self._poll = select.poll()
 
     def link(self, sock: socket.socket | None) -> None:
-        """Use this link from now on; None: there is none, only keys and signals count."""
+        """Use this link from now on; None: there is none, only keys and signals count.
+
+        Nothing typed is sent before welcomed(): until then the runner takes no more than a few KiB.
+        """
         self.sock = sock
         self._socket_fd = -1 if sock is None else sock.fileno()
         self._buffer = self._unsent = b""
+        self._listens = sock is None
+        self._watch()
+
+    def welcomed(self) -> None:
+        """The runner let us in: what is typed may go to it."""
+        self._listens = True
         self._watch()
 
     def close_input(self) -> None:
@@ -84,7 +94,7 @@ class Pump:
         self._poll.register(self.wake_fd, _IN)
         if self._socket_fd >= 0:
             self._poll.register(self._socket_fd, _IN | _OUT if self._unsent else _IN)
-        if self.input_fd >= 0 and not self._unsent:
+        if self.input_fd >= 0 and self._listens and not self._unsent:
             self._poll.register(self.input_fd, _IN)
 
     def send(self, frames: bytes) -> None:

@@ -223,11 +223,14 @@ class View:
             if isinstance(self._start, int) and welcome.offset > self._start:
                 self._tell(f"bytes {self._start} to {welcome.offset} are gone")
             self._pump.offset = welcome.offset
+            self._pump.welcomed()
         elif kind == terminal.EXIT:
             self.outcome = Outcome(json.loads(body))
             return ENDED
         elif kind == terminal.DETACH:
             self.reason, self.message = terminal.parse_detach(body)
+            if self.reason == "ended" and not self._mended("the job has ended"):
+                return ENDED  # the coordinator was faster than the last bytes: they have been read from the log
             return CUT
         elif kind == terminal.PING:
             self._pump.send(terminal.pong(body))

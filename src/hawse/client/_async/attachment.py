@@ -190,6 +190,8 @@ class Attachment:
             await self._unlink()
         elif kind == terminal.DETACH:
             reason, self.message = terminal.parse_detach(body)
+            if reason == "ended":
+                raise LinkBroken("the job has ended")  # perhaps before its last bytes came: the log has them
             self.reason = reason
             self._is_over = True
             await self._unlink()

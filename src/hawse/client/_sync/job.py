@@ -7,13 +7,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hawse.client._sync.attachment import Attachment
 from hawse.client.link_sync import now
 from hawse.client.log_answer import log_piece
 from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Outcome
 from hawse.domain.errors import LimitReached
 
 if TYPE_CHECKING:
+    from hawse.client._sync.attachment import Attachment
     from hawse.client._sync.session import Session
 
 WAIT_PIECE_S = 25.0  # of one request; the coordinator allows 60
@@ -114,6 +114,8 @@ class Job:
 
         from_: a log offset, "screen" (what restores a terminal, then what comes) or "end". size: (columns, rows).
         """
+        from hawse.client._sync.attachment import Attachment  # 6 ms of CPU that listing sessions can do without
+
         made = Attachment(self, mode=mode, from_=from_, where=where, size=size)
         made.open()
         return made
@@ -153,6 +155,8 @@ class Job:
             piece = self.read(piece.next)
         if not follow:
             return
+        from hawse.client._sync.attachment import Attachment
+
         with Attachment(self, mode="read", from_=piece.next) as feed:
             with closing(feed.output()) as chunks:
                 for chunk in chunks:

@@ -10,7 +10,7 @@ INSERT INTO outbox (session, kind, body, attempts, due_at) VALUES (:session, :ki
 SELECT {effect} FROM outbox WHERE due_at <= :now ORDER BY id LIMIT :limit
 
 -- name: effect_next_at
-SELECT min(due_at) FROM outbox
+SELECT min(due_at) FROM outbox WHERE due_at > :after
 
 -- name: effect_done
 DELETE FROM outbox WHERE id = :id

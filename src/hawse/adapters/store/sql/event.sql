@@ -5,7 +5,7 @@ session, seq, time, kind, noun, object, before, after, "by", request
 
 -- name: event_number_taken
 -- The next event number of a session whose row does not change itself; no row: there is no such session.
-UPDATE sessions SET last_seq = last_seq + 1 WHERE id = :session RETURNING last_seq
+UPDATE sessions SET last_seq = last_seq + 1 WHERE id = :session
 
 -- name: event_append
 INSERT INTO events ({event}) VALUES (:session, :seq, :time, :kind, :noun, :object, :before, :after, :by, :request)

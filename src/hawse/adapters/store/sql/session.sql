@@ -51,7 +51,6 @@ UPDATE sessions SET alias = :alias, owner = :owner, state = :state, description 
     policies = :policies, lease = :lease, epoch = :epoch, version = version + 1, ended_at = :ended_at,
     end_reason = :end_reason, ended_by = :ended_by, last_seq = last_seq + 1
 WHERE id = :id AND version = :version
-RETURNING last_seq
 
 -- name: session_remove
 DELETE FROM sessions WHERE id = :session

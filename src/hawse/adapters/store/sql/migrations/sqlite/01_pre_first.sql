@@ -1,5 +1,6 @@
 -- The first schema. State names are those of the domain's enums; a test compares them.
 -- Ids are UUIDv7 in text, times Unix seconds, JSON is UTF-8 text.
+-- Rows that may be long (a job's command, an order's environment) stand in tables with a rowid.
 
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
@@ -50,7 +51,7 @@ CREATE TABLE jobs (
     log_end INTEGER,
     left_behind TEXT NOT NULL,
     UNIQUE (session, name)
-) WITHOUT ROWID;
+);
 
 CREATE INDEX jobs_living ON jobs (id) WHERE state <> 'ended';
 
@@ -58,7 +59,7 @@ CREATE INDEX jobs_living ON jobs (id) WHERE state <> 'ended';
 CREATE TABLE orders (
     job TEXT PRIMARY KEY REFERENCES jobs (id),
     body BLOB NOT NULL
-) WITHOUT ROWID;
+);
 
 CREATE TABLE attachments (
     id TEXT PRIMARY KEY,

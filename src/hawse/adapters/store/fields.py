@@ -1,0 +1,77 @@
+"""Objects as JSON-able fields: what an event tells, and what REST shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hawse.domain.attachment import Attachment
+from hawse.domain.effect import EFFECTS, NAMES, Effect
+from hawse.domain.errors import InternalError, Invalid
+from hawse.domain.job import Job
+from hawse.domain.session import Session
+from hawse.ports.store import Order, Row
+
+NOUNS: dict[type[Row], str] = {Session: "session", Job: "job", Attachment: "attachment"}
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_ORDER = msgspec.json.Decoder(Order)
+_EFFECTS: dict[str, msgspec.json.Decoder[Effect]] = {name: msgspec.json.Decoder(kind) for name, kind in EFFECTS.items()}
+
+
+def to_json(value: object) -> str:
+    """JSON text. Raises Invalid for what JSON cannot say (half of a surrogate pair, an object)."""
+    try:
+        return _encode(value).decode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise Invalid(f"not storable: {error}") from error
+
+
+def from_json(text: str | bytes) -> Any:
+    return _decode(text)
+
+
+def fields_of(row: Row) -> dict[str, Any]:
+    """The object as events tell it: all fields but the version, with JSON's types only.
+
+    `domain.event.replay` of a session's events gives exactly these for each of its rows.
+    """
+    fields: dict[str, Any] = from_json(to_json(row))
+    del fields["version"]
+    return fields
+
+
+def session_of(row: Row) -> str:
+    """The session that an object belongs to."""
+    return row.id if type(row) is Session else row.session  # type: ignore[union-attr]
+
+
+def check_text(values: Sequence[Any]) -> None:
+    """Refuse NUL characters, which PostgreSQL cannot keep. Raises Invalid."""
+    for value in values:
+        if type(value) is str and "\0" in value:
+            raise Invalid(f"a text holds a NUL character: {value[:40]!r}")
+
+
+def order_to_json(order: Order) -> bytes:
+    return _encode(order)
+
+
+def order_from_json(body: bytes) -> Order:
+    return _ORDER.decode(body)
+
+
+def effect_to_json(effect: Effect) -> tuple[str, str]:
+    """Its name and its fields."""
+    return NAMES[type(effect)], to_json(effect)
+
+
+def effect_from_json(kind: str, body: str) -> Effect:
+    """Raises InternalError for a kind that no version of hawse up to this one has written."""
+    decoder = _EFFECTS.get(kind)
+    if decoder is None:
+        raise InternalError(f"the outbox holds an effect of unknown kind {kind!r}")
+    return decoder.decode(body)

@@ -1,0 +1,110 @@
+"""api/rest/problem.py: every error is a problem document, and none shows our insides."""
+
+import pytest
+
+from hawse.api.rest.problem import document
+from hawse.domain import errors
+from hawse.domain.errors import Problem
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Problem)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_an_error_tells_its_own_columns(rest, kind, monkeypatch):
+    async def fails(*_args, **_more):
+        raise kind("what happened", next_step="do this", limit=7, status="not this")
+
+    monkeypatch.setattr("hawse.services.session.get", fails)
+
+    async def main():
+        async with rest.stage() as stage:
+            answer = await rest.ask(stage.path, "GET", "/v1/sessions/a")
+            assert (answer.status, answer.headers["content-type"]) == (kind.http, "application/problem+json")
+            told = answer.json
+            assert (told["code"], told["retry"], told["detail"]) == (kind.code, kind.retry, "what happened")
+            assert (told["next"], told["limit"], told["status"]) == ("do this", 7, kind.http)
+            assert told["request"] == answer.headers["hawse-request"]
+            assert told["type"] == "about:blank"
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret /home/x"), KeyError("secret"), RecursionError(), AssertionError()])
+def test_our_bug_is_logged_and_not_shown(rest, monkeypatch, caplog, error):
+    async def fails(*_args, **_more):
+        raise error
+
+    monkeypatch.setattr("hawse.services.session.get", fails)
+
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            answer = await http.ask("GET", "/v1/sessions/a")
+            assert (answer.status, answer.json["code"]) == (500, "internal")
+            assert b"secret" not in answer.body
+            assert b"Traceback" not in answer.body
+            assert answer.json["request"] in answer.json["detail"]
+            assert answer.json["request"] in caplog.text
+            assert "Traceback" in caplog.text
+            assert (await http.ask("GET", "/healthz")).status == 200
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1", 404, "not_found"),
+        ("GET", "/v1/sessions/a/b/c/d", 404, "not_found"),
+        ("GET", "/v1/sessions/%00", 422, "invalid"),
+        ("GET", "/v1/sessions/%ff%fe", 422, "invalid"),
+        ("GET", "/v1/sessions/" + "x" * 65, 422, "invalid"),
+        ("GET", "/v1/sessions/a%20b", 422, "invalid"),
+        ("GET", "/v1/sessions/absent", 404, "not_found"),
+        ("GET", "/v1/sessions/00000000-0000-7000-8000-000000000000", 404, "not_found"),
+        ("PUT", "/v1/sessions", 405, "invalid"),
+        ("BREW", "/v1/sessions", 400, "invalid"),
+        ("GET", "/v1/sessions?limit=0", 422, "invalid"),
+        ("GET", "/v1/sessions?limit=1001", 422, "invalid"),
+        ("GET", "/v1/sessions?limit=x", 422, "invalid"),
+        ("GET", "/v1/sessions?state=some", 422, "invalid"),
+        ("GET", "/v1/sessions?stat=all", 422, "invalid"),
+        ("GET", "/v1/sessions/a/events?from=99999999999999999999", 422, "invalid"),
+        ("GET", "/v1/sessions/a/jobs/b?wait_s=nan", 422, "invalid"),
+        ("GET", "/v1/sessions/a/jobs/b?wait_s=-1", 422, "invalid"),
+        ("GET", "/v1/sessions/a/jobs/b?wait_s=61", 422, "invalid"),
+        ("DELETE", "/v1/sessions/a?grace_s=-1", 422, "invalid"),
+        ("DELETE", "/v1/sessions/a?grace_s=inf", 422, "invalid"),
+        ("DELETE", "/v1/sessions/a?grace_s=nan", 422, "invalid"),
+        ("DELETE", "/v1/sessions/a/attachments/zz", 422, "invalid"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told(rest, method, target, status, code):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a", "job": rest.JOB | {"name": "b"}})
+            answer = await http.ask(method, target)
+            assert (answer.status, answer.json["code"], answer.headers["content-type"]) == (
+                status, code, "application/problem+json",
+            )
+            if status == 405:
+                assert set(answer.headers["allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1", b"\xff\xfe", b'{"alias": "\xff"}', b'{"alias": "a"} x', b"null", b"3", b"[" * 100_000, b'{"a":' * 5000]
+)
+def test_a_body_that_is_no_json_is_told(rest, body):
+    async def main():
+        async with rest.stage() as stage:
+            answer = await rest.ask(stage.path, "POST", "/v1/sessions", raw=body)
+            assert (answer.status, answer.json["code"]) == (422, "invalid")
+
+    rest.run(main())
+
+
+def test_facts_never_replace_a_fixed_field():
+    problem = errors.Clash("x", code="evil", request="evil", other=object)
+    assert b"evil" not in document(problem, status=409, request="1")

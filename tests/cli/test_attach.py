@@ -1,0 +1,304 @@
+"""Attaching in a real terminal: what a person sees, types and comes back to."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from screen import KEY, Screen
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+SHELL = ["sh", "-c", "PS1='in$ ' exec sh -i"]
+
+
+@pytest.fixture
+def terminal(hawse):
+    """terminal("attach", "x") opens a window that runs hawse; all are closed afterwards."""
+    opened = []
+
+    def open_one(*words: str, **settings: int) -> Screen:
+        opened.append(Screen(list(words), hawse.environ, **settings))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.kill()
+
+
+def attachments(hawse, name: str = "s") -> list[dict]:
+    return hawse.json("show", name)["attachments"]
+
+
+@pytest.mark.requirement("S0.4", "S2.9", "S3.2", "S4.3")
+def test_new_attach_detach_and_back(hawse, terminal):
+    first = terminal("new", "s", "--", *SHELL)
+    first.until("in$")
+    first.type("echo one$((1+1))\r")
+    first.until("one2")
+    assert first.detach() == 0
+    assert "[detached from s; return with: hawse attach s]" in first.text
+    second = terminal("attach", "s")
+    second.until("one2")
+    second.type("exit 7\r")
+    assert second.ended() == 0
+    assert "[s ended: exit code 7]" in second.text
+
+
+def test_without_a_command_the_login_shell(hawse, terminal):
+    hawse.environ["SHELL"] = "/bin/sh"
+    screen = terminal("new", "s")
+    screen.until(lambda text: text.strip())
+    screen.type("echo $0 $HAWSE_SESSION_NAME; exit\r")
+    screen.ended()
+    assert re.search(r"/bin/sh s$", screen.text, re.M)
+
+
+@pytest.mark.requirement("S2.9", "S4.3")
+def test_a_full_screen_program_is_there_again_and_leaves_no_trace(hawse, terminal, need, tmp_path):
+    need("vim")
+    (tmp_path / "text").write_text("".join(f"row {n}\n" for n in range(1, 200)))
+    first = terminal("new", "s", "--", "vim", "-u", "NONE", "-N", str(tmp_path / "text"))
+    first.until("row 20")
+    first.type(":100\r")
+    shown = first.until("row 105")
+    first.detach()
+    assert b"\x1b[?1049l" in first.raw.split(b"\x1b[?1049h")[-1]
+    second = terminal("attach", "s")
+    second.until("row 105")
+    assert second.text.split("\n")[:20] == shown.split("\n")[:20]
+    second.type("ihello \x1b")
+    second.until("hello row 100")
+    second.type(":q!\r")
+    second.ended()
+    assert "[s ended: exit code 0]" in second.text
+
+
+def test_less_and_top_come_back(hawse, terminal, need):
+    need("less")
+    need("top")
+    hawse.environ["LESS"] = ""
+    first = terminal("new", "s", "--", "less", "/etc/services")
+    shown = first.until(lambda text: len(text.splitlines()) >= 23)
+    first.type(" ")
+    shown = first.until(lambda text: text != shown and len(text.splitlines()) >= 23)
+    first.detach()
+    second = terminal("attach", "s")
+    second.until(lambda text: text.splitlines()[:20] == shown.splitlines()[:20])
+    second.type("q")
+    second.ended()
+    third = terminal("new", "t", "--", "top", "-d", "1")
+    third.until("PID")
+    third.detach()
+    fourth = terminal("attach", "t")
+    fourth.until("PID")
+    fourth.type("q")
+    fourth.ended()
+
+
+def test_the_size_follows_the_window(hawse, terminal):
+    screen = terminal(
+        "new",
+        "s",
+        "--",
+        "sh",
+        "-c",
+        "trap 'stty size' WINCH; stty size; while :; do sleep 0.1; done",
+        columns=70,
+        rows=20,
+    )
+    screen.until("20 70")
+    screen.resize(90, 30)
+    screen.until("30 90")
+    screen.detach()
+    other = terminal("attach", "s", columns=50, rows=10)
+    other.until("10 50")
+
+
+@pytest.mark.requirement("S0.3", "S1.7")
+def test_a_closed_window_ends_nothing(hawse, terminal, eventually):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    screen.close()
+    eventually(lambda: not attachments(hawse))
+    assert hawse.json("show", "s")["jobs"][0]["state"] == "running"
+    back = terminal("attach", "s")
+    back.until("in$")
+
+
+@pytest.mark.requirement("S0.3")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_client_ends_nothing(hawse, terminal, eventually, number):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    os.kill(screen.child.pid, number)
+    screen.ended()
+    eventually(lambda: all(one["state"] != "attached" for one in attachments(hawse)))
+    assert hawse.json("show", "s")["jobs"][0]["state"] == "running"
+
+
+def test_somebody_else_detaches_and_it_is_told(hawse, terminal):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    (one,) = attachments(hawse)
+    assert one["mode"] == "control"
+    assert "/dev/pts/" in one["where"]
+    assert "detached" in hawse("detach", "s")
+    assert screen.ended() == 1
+    assert "return with: hawse attach s" in screen.text
+    assert hawse("detach", "s") == "nobody is attached to s\n"
+
+
+def test_a_watcher_sees_and_cannot_type(hawse, terminal):
+    typist = terminal("new", "s", "--", *SHELL)
+    typist.until("in$")
+    watcher = terminal("attach", "s", "--watch")
+    watcher.until("in$")
+    watcher.type("echo nev''er\r")
+    typist.type("echo bo''th\r")
+    watcher.until("both")
+    assert "never" not in typist.text
+    assert hawse.run("detach", "s").returncode == 64
+    assert watcher.detach() == 0
+    assert typist.detach() == 0
+
+
+def test_keys(hawse, terminal):
+    screen = terminal(
+        "new", "s", "--", "sh", "-c", "trap 'echo got quit' QUIT; echo ready; while :; do sleep 0.1; done"
+    )
+    screen.until("ready")
+    screen.type(KEY + "?")
+    screen.until("Ctrl-\\ d: detach")
+    screen.type(KEY + KEY)
+    screen.until("got quit")
+    assert screen.detach() == 0
+
+
+def test_another_key(hawse, terminal, places):
+    hawse.environ["HAWSE_DETACH_KEY"] = "C-a"
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    screen.type("\x01d")
+    assert screen.ended() == 0
+    del hawse.environ["HAWSE_DETACH_KEY"]
+    places.config.mkdir()
+    (places.config / "config.toml").write_text('[attach]\ndetach_key = "C-b"\n')
+    screen = terminal("attach", "s")
+    screen.until("in$")
+    screen.type("\x02d")
+    assert screen.ended() == 0
+    (places.config / "config.toml").write_text('[attach]\ndetach_key = "F1"\n')
+    screen = terminal("attach", "s")
+    assert screen.ended() == 64
+    assert "detach key 'F1' is not valid" in screen.text
+
+
+def test_the_terminal_is_as_before(hawse):
+    """A shell runs hawse: after the detach it has echo and lines again."""
+    program = f"{sys.executable} -m hawse.cli"
+    script = f"stty -a > $HOME/before; {program} new s -- cat; stty -a > $HOME/after; echo done"
+    child = pexpect.spawn("/bin/sh", ["-c", script], env=hawse.environ | {"TERM": "xterm"}, timeout=30)
+    child.delaybeforesend = None
+    child.send("hello")
+    child.expect("hello")
+    child.send(KEY + "d")
+    child.expect("detached from s")
+    child.expect("done")
+    child.close()
+    home = Path(hawse.environ["HOME"])
+    assert (home / "before").read_text() == (home / "after").read_text()
+
+
+def test_stopped_and_continued(hawse, terminal, eventually):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    os.kill(screen.child.pid, signal.SIGTSTP)
+    eventually(lambda: Path(f"/proc/{screen.child.pid}/stat").read_text().split(") ")[1][0] == "T")
+    os.kill(screen.child.pid, signal.SIGCONT)
+    screen.type("echo back$((3+3))\r")
+    screen.until("back6")
+    assert screen.detach() == 0
+
+
+def test_a_killed_runner_is_told_with_its_cause(hawse, terminal, places):
+    screen = terminal("new", "s", "--keep", "--", *SHELL)
+    screen.until("in$")
+    shell = hawse.json("show", "s")["jobs"][0]["pid"]
+    runner = int(re.search(r"\nPPid:\s+(\d+)", Path(f"/proc/{shell}/status").read_text())[1])
+    os.kill(runner, signal.SIGKILL)
+    assert screen.ended() == 1
+    assert re.search(r"\[s ended: lost: .+; more: hawse show s\]", screen.text.replace("\n", ""))
+    assert "lost: " in hawse("show", "s")
+    assert "lost: " in hawse("ls")
+
+
+def test_a_killed_coordinator_is_not_noticed(hawse, terminal):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    os.kill(hawse.coordinator(), signal.SIGKILL)
+    screen.type("echo still$((1+1))\r")
+    screen.until("still2")
+    assert screen.detach() == 0
+    back = terminal("attach", "s")
+    back.until("still2")
+
+
+def test_what_cannot_be_attached(hawse, terminal):
+    hawse("new", "-d", "s", "--keep", "--", "sh", "-c", "exit 3")
+    hawse("wait", "s", code=3)
+    done = hawse.run("attach", "s")
+    assert (done.returncode, "needs a terminal" in done.stderr) == (64, True)
+    screen = terminal("attach", "s")
+    assert screen.ended() == 0
+    assert "[s ended: exit code 3]" in screen.text
+    screen = terminal("attach", "nope")
+    assert screen.ended() == 1
+    assert "there is no session 'nope'" in screen.text
+
+
+def test_run_on_a_terminal(hawse, terminal):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    screen = terminal("run", "-t", "s", "--", "sh", "-c", "tty; read x; echo got $x; exit 4")
+    screen.until("/dev/pts")
+    screen.type("hello\r")
+    assert screen.ended() == 4
+    assert "got hello" in screen.text
+    screen = terminal("run", "s", "--", "sh", "-c", "trap 'exit 6' INT; echo ready; while :; do sleep 0.1; done")
+    screen.until("ready")
+    screen.type("\x03")
+    assert screen.ended() == 6
+
+
+def test_a_session_of_its_own_inside_itself_is_refused(hawse, terminal):
+    screen = terminal("new", "s", "--", *SHELL)
+    screen.until("in$")
+    screen.type(f"{sys.executable} -m hawse.cli attach s\r")
+    screen.until("would show it in itself")
+    assert screen.detach() == 0
+
+
+def test_a_list_on_a_terminal_has_a_bold_head_and_fits(hawse, terminal):
+    hawse("new", "-d", "s", "--description", "d" * 200, "--", "sleep", "600")
+    screen = terminal("ls", columns=60)
+    assert screen.ended() == 0
+    assert b"\x1b[1mNAME" in screen.raw
+    assert len(screen.text.splitlines()) == 2
+    assert screen.text.endswith("…")
+
+
+def test_many_bytes_all_come(hawse, terminal):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    done = subprocess.run(
+        ["script", "-qec", f"{' '.join(hawse.program)} run -t s -- seq 1 20000", "/dev/null"],
+        capture_output=True,
+        env=hawse.environ,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    numbers = re.findall(rb"^(\d+)\r*$", done.stdout, re.M)
+    assert [int(n) for n in numbers] == list(range(1, 20001))

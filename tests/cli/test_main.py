@@ -1,0 +1,173 @@
+"""Usage, help and exit codes; no coordinator is needed."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from hawse import __version__
+from hawse.cli.commands.logs import since_of
+from hawse.cli.main import COMMANDS, group, run
+from hawse.domain.errors import Invalid
+
+
+def hawse(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hawse.cli", *words], capture_output=True, text=True, timeout=60, **settings
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps_with_an_example(name):
+    command = importlib.import_module(f"hawse.cli.commands.{name}").command
+    assert isinstance(command, click.Command)
+    assert command.help is not None
+    first = command.help.split(".")[0]
+    assert first == first.strip()
+    assert f"hawse {name}" in command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.name} has no help"
+
+
+def test_help_lists_all_and_imports_none():
+    done = hawse("--help")
+    assert done.returncode == 0
+    for name, told in COMMANDS.items():
+        assert name in done.stdout
+        assert told in done.stdout
+
+
+def test_version():
+    assert hawse("--version").stdout == f"hawse {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["lss"], "did you mean ls?"),
+        (["ls", "--nonsense"], "No such option"),
+        (["attach"], "Missing argument"),
+        (["new", "x", "make"], "put -- before the command"),
+        (["run", "x", "make", "-j"], "put -- before the command"),
+        (["run", "x"], "give a command after --"),
+        (["show", "a/b/c"], "is not NAME or NAME/JOB"),
+        (["logs", "x", "--since", "yesterday"], "neither a byte offset nor a time"),
+        (["logs", "x", "--from", "1", "--tail", "1"], "only one of"),
+        (["end", "x", "--grace", "-1"], "range"),
+        (["ls", "--server", "ssh://x"], "not supported yet"),
+        (["new", "x", "--label", "nosign", "--", "true"], "not NAME=VALUE"),
+        (["end", "x", "--now", "--grace", "1"], "only one of"),
+        (["describe", "x"], "nothing to change"),
+    ],
+)
+def test_usage_errors_are_64(words, told, capfd):
+    assert (
+        run(
+            [*words, *([] if "--server" in words or words[0] == "lss" else ["--start", "never"])]
+            if "--" not in words
+            else words
+        )
+        == 64
+    )
+    assert told in capfd.readouterr().err
+
+
+def test_no_words_show_the_help(capfd):
+    assert run([]) == 64
+    assert "Commands:" in capfd.readouterr().out
+
+
+@pytest.mark.requirement("S0.2")
+def test_without_a_coordinator_never_is_69(capfd, places):
+    assert run(["ls", "--start", "never"]) == 69
+    error = capfd.readouterr().err
+    assert "no coordinator is running" in error
+    assert "hawse serve" in error
+    assert run(["status"]) == 69
+    assert run(["down"]) == 0
+    assert capfd.readouterr().out == "no coordinator is running\n"
+
+
+def test_a_coordinator_that_cannot_start_says_why(capfd, places):
+    places.state.mkdir()
+    (places.state / "host").write_text("nonsense")
+    assert run(["ls"]) == 69
+    error = capfd.readouterr().err
+    assert "the coordinator ended at once" in error
+    assert "is damaged" in error
+    assert "hawse doctor" in error
+
+
+def test_a_state_directory_that_cannot_be_made(capfd, monkeypatch, places):
+    (places.base / "file").touch()
+    monkeypatch.setenv("HAWSE_STATE_DIR", f"{places.base}/file/state")
+    assert run(["ls"]) == 69
+    assert "HAWSE_STATE_DIR" in capfd.readouterr().err
+
+
+def test_a_reader_that_left_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m hawse.cli --help | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("Usage")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell, capfd):
+    assert run(["completion", shell]) == 0
+    assert "_HAWSE_COMPLETE" in capfd.readouterr().out
+
+
+def test_completion_of_commands_and_silence_without_a_coordinator():
+    environ = {**os.environ, "_HAWSE_COMPLETE": "bash_complete", "COMP_WORDS": "hawse e", "COMP_CWORD": "1"}
+    assert hawse(env=environ).stdout.split() == ["plain,events", "plain,end"]
+    environ |= {"COMP_WORDS": "hawse attach ", "COMP_CWORD": "2"}
+    done = hawse(env=environ)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_the_table_has_every_module_of_commands():
+    from pathlib import Path
+
+    import hawse.cli.commands as commands
+
+    modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
+    assert modules == set(COMMANDS) == set(group.list_commands(click.Context(group)))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("4096", (4096, None)),
+        ("@1000.5", (None, 1000.5)),
+        ("10m", (None, 9400.0)),
+        ("1.5h", (None, 4600.0)),
+        ("9d", (None, 0.0)),
+    ],
+)
+def test_cursors_and_times(text, found):
+    assert since_of(text, 10_000.0) == found
+
+
+def test_a_local_time():
+    import time
+
+    cursor, then = since_of("2025-03-04 17:05", 0)
+    assert cursor is None
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(then)) == "2025-03-04 17:05:00"
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5x", "@x", "2025-13-01", "now"])
+def test_no_cursor_and_no_time(text):
+    with pytest.raises(Invalid):
+        since_of(text, 0)

@@ -1,0 +1,314 @@
+"""The command line against a real coordinator and real runners: sessions, jobs, logs, events, ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+def ticks(count: int = 1000) -> list[str]:
+    """A job that prints numbered lines, one every 20 ms."""
+    return ["sh", "-c", f"i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo line $i; sleep 0.02; done"]
+
+
+@pytest.mark.requirement("S0.2", "S0.3", "S0.4", "S2.6", "S2.9", "S2.11", "S3.5")
+def test_a_session_from_its_start_to_its_history(hawse):
+    told = hawse("new", "-d", "demo", "--", "sh", "-c", "echo hello; exec sleep 600")
+    name, id = told.split("\n")[0].split()
+    assert name == "demo"
+    assert "hawse attach demo" in told
+    assert re.search(r"demo +active +1/1 +-", hawse("ls"))
+    shown = hawse("show", "demo")
+    for words in (id, "state:", "session lease: ends with its last job", "link:", "allocation:", "on-lost report"):
+        assert words in shown
+    assert hawse("logs", "demo") == "hello\n"
+    assert hawse("end", "demo") == "demo has ended\n"
+    assert hawse("end", "demo") == "demo has ended already\n"
+    assert "demo" not in hawse("ls")
+    assert "killed by SIGTERM; ended by its owner" in hawse("ls", "--all")
+    assert id in hawse("history")
+    assert hawse("logs", id[:13] + id[13:20]) == "hello\n"
+    assert "session.ended" in hawse("events", "demo")
+
+
+@pytest.mark.requirement("S4.1", "S4.2", "S4.3")
+def test_many_sessions_side_by_side(hawse):
+    for name in ("a", "b", "c"):
+        hawse("new", "-d", name, "--", "sh", "-c", f"echo {name}; exec sleep 600")
+    assert [s["alias"] for s in hawse.json("ls")] == ["a", "b", "c"]
+    hawse("end", "b", "--now")
+    assert [s["alias"] for s in hawse.json("ls")] == ["a", "c"]
+    assert hawse("logs", "c") == "c\n"
+    assert [s["alias"] for s in hawse.json("ls", "--ended")] == ["b"]
+
+
+def test_an_alias_is_unique_among_the_living_and_free_again_afterwards(hawse):
+    hawse("new", "-d", "x", "--", "sleep", "600")
+    done = hawse.run("new", "-d", "x", "--", "true")
+    assert done.returncode == 1
+    assert "hawse attach x" in done.stderr
+    hawse("end", "x")
+    second = hawse("new", "-d", "x", "--", "sleep", "600").split()[1]
+    assert hawse.json("show", "x")["id"] == second
+
+
+def test_a_session_without_a_name_gets_a_friendly_one(hawse):
+    name = hawse("new", "-d", "--", "sleep", "600").split()[0]
+    assert re.fullmatch(r"[a-z]+-[a-z]+-\d\d", name)
+
+
+def test_a_session_ends_with_its_last_job_unless_kept(hawse):
+    hawse("new", "-d", "short", "--", "true")
+    hawse("wait", "short")
+    hawse("new", "-d", "kept", "--keep", "--", "true")
+    hawse("wait", "kept")
+    assert hawse.json("show", "kept")["state"] == "active"
+
+
+def test_unknown_names_are_told_with_a_guess(hawse):
+    hawse("new", "-d", "build", "--", "sleep", "600")
+    done = hawse.run("show", "biuld")
+    assert (done.returncode, "did you mean build?" in done.stderr) == (1, True)
+    done = hawse.run("logs", "build/slep")
+    assert (done.returncode, "did you mean sleep?" in done.stderr) == (1, True)
+    assert hawse.run("new", "-d", "no spaces", "--", "true").returncode == 64
+
+
+def test_the_jobs_surroundings_are_the_callers(hawse, tmp_path):
+    script = 'echo "$PWD $(umask) $MINE $HAWSE_SESSION_NAME"; [ -n "$HAWSE_SESSION" ] && [ -n "$HAWSE_JOB" ]'
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    hawse.environ["MINE"] = "yes"
+    before = os.umask(0o027)
+    try:
+        assert hawse("run", "s", "--", "sh", "-c", script, cwd=tmp_path) == f"{tmp_path} 0027 yes s\n"
+    finally:
+        os.umask(before)
+    assert hawse("run", "s", "--env", "MINE=other", "--cwd", "/", "--", "sh", "-c", script) == "/ 0022 other s\n"
+
+
+def test_bytes_that_are_no_utf8_reach_the_job(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    done = subprocess.run(
+        [*hawse.program, "run", "s", "--", "printf", "%s", b"\xff\xfe"],
+        capture_output=True,
+        env=hawse.environ,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.stdout == b"\xff\xfe"
+
+
+def test_run_has_the_jobs_output_and_code(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    done = hawse.run("run", "s", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
+    assert hawse("run", "s", "--", "sort", input="b\na\n") == "a\nb\n"
+    assert hawse("run", "s", "-n", "--", "cat", input="not this\n") == ""
+    done = hawse.run("run", "s", "--", "no-such-program")
+    assert done.returncode == 127
+    assert "no-such-program" in done.stderr
+    assert hawse.run("run", "s", "--", "/").returncode == 126
+    assert hawse.run("run", "s", "--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_run_loses_no_byte_of_short_jobs(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    for _ in range(8):
+        done = hawse.run("run", "s", "--", "sh", "-c", "echo a; echo b >&2")
+        assert (done.stdout, done.stderr) == ("a\n", "b\n")
+
+
+def test_run_carries_much_in_both_directions(hawse, tmp_path):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    data = os.urandom(5_000_000)
+    (tmp_path / "data").write_bytes(data)
+    with open(tmp_path / "data", "rb") as stdin:
+        done = subprocess.run(
+            [*hawse.program, "run", "s", "--", "cat"], stdin=stdin, capture_output=True, env=hawse.environ, timeout=60
+        )
+    assert done.stdout == data
+    assert (
+        subprocess.run([*hawse.program, "logs", "s/cat"], capture_output=True, env=hawse.environ, timeout=60).stdout
+        == data
+    )
+
+
+def test_ctrl_c_interrupts_the_job_and_not_the_session(hawse, eventually):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    running = hawse.start(
+        "run",
+        "s",
+        "--",
+        "sh",
+        "-c",
+        'trap "echo caught; exit 5" INT; echo ready; while :; do sleep 0.1; done',
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 5
+    assert running.stdout.read() == "caught\n"
+    running.stdout.close()
+
+
+def test_a_second_ctrl_c_leaves_the_job_running(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    running = hawse.start(
+        "run",
+        "s",
+        "--",
+        "sh",
+        "-c",
+        "trap 'echo no' INT; echo ready; while :; do sleep 0.1; done",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(signal.SIGINT)
+    assert running.stdout.readline() == "no\n"
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "it goes on" in told
+    assert "hawse logs -f s/sh" in told
+    assert hawse.json("show", "s/sh")["state"] == "running"
+
+
+def test_run_detached(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    told = hawse("run", "-d", "s", "--name", "tick", "--", *ticks(3))
+    assert told.startswith("s/tick  ")
+    assert hawse("logs", "-f", "s/tick") == "line 1\nline 2\nline 3\n"
+
+
+def test_wait_gives_the_jobs_code(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "sh", "-c", "exit 4")
+    done = hawse.run("wait", "s/sh")
+    assert (done.returncode, done.stderr) == (4, "s/sh: exit code 4\n")
+    hawse("run", "-d", "s", "--name", "long", "--", "sleep", "600")
+    began = time.monotonic()
+    done = hawse.run("wait", "s/long", "--timeout", "0.3")
+    assert (done.returncode, "it goes on" in done.stderr) == (75, True)
+    assert time.monotonic() - began < 10
+    hawse("signal", "s/long", "TERM")
+    assert hawse.run("wait", "s/long").returncode == 143
+    assert hawse.run("wait", "s", "-q").returncode == 4
+    assert hawse.run("signal", "s/long", "TERM").returncode == 1
+    assert hawse.run("signal", "s/long", "NONSENSE").returncode == 64
+
+
+@pytest.mark.requirement("S3.2", "S3.3", "S3.4")
+def test_logs_from_any_place(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    hawse("run", "s", "--name", "j", "--", "sh", "-c", "seq 1 100; echo; sleep 1.1; echo late")
+    assert hawse("logs", "s/j", "--tail", "2") == "\nlate\n"
+    assert hawse("logs", "s/j", "--from", "4").startswith("3\n4\n")
+    assert hawse("logs", "s/j", "--since", "4").startswith("3\n4\n")
+    assert hawse("logs", "s/j", "--from", "100000") == ""
+    ended = hawse.json("show", "s/j")["ended_at"]
+    assert hawse("logs", "s/j", "--since", f"@{ended - 0.6}") == "late\n"
+    assert hawse("logs", "s/j", "--since", "1h").endswith("late\n")
+
+
+def test_a_follower_and_an_event_reader_do_not_notice_that_the_coordinator_died(hawse, eventually, tmp_path):
+    hawse("new", "-d", "s", "--keep", "--", *ticks(150))
+    with open(tmp_path / "log", "wb") as log, open(tmp_path / "events", "wb") as feed:
+        follower = hawse.start("logs", "-f", "s", stdout=log, stdin=subprocess.DEVNULL)
+        events = hawse.start("events", "-f", "s", "--json", stdout=feed, stdin=subprocess.DEVNULL)
+    eventually(lambda: b"line 3" in (tmp_path / "log").read_bytes())
+    eventually(lambda: (tmp_path / "events").read_bytes())
+    os.kill(hawse.coordinator(), signal.SIGKILL)
+    assert follower.wait(60) == 0
+    assert (tmp_path / "log").read_bytes() == b"".join(b"line %d\r\n" % n for n in range(1, 151))
+    hawse("end", "s")
+    assert events.wait(60) == 0
+    numbers = [json.loads(line)["seq"] for line in (tmp_path / "events").read_text().splitlines()]
+    assert numbers == list(range(1, hawse.json("show", "s")["last_seq"] + 1))
+
+
+@pytest.mark.requirement("S0.2")
+def test_starters_at_the_same_time_start_one_coordinator(hawse, places):
+    running = [hawse.start("status", "--start", "auto", stdout=subprocess.PIPE) for _ in range(5)]
+    told = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 5
+    assert len({re.search(r"process (\d+)", text)[1] for text in told}) == 1
+
+
+@pytest.mark.requirement("S0.2", "S0.4")
+def test_a_new_coordinator_takes_the_jobs_over(hawse):
+    hawse("new", "-d", "s", "--", "sleep", "600")
+    before, job = hawse.coordinator(), hawse.json("show", "s")["jobs"][0]["pid"]
+    assert "s " in hawse("ls", "--start", "always")
+    assert hawse.coordinator() != before
+    assert "your jobs go on" in hawse("down")
+    os.kill(job, 0)
+    shown = hawse.json("show", "s")["jobs"][0]
+    assert (shown["pid"], shown["state"], shown["attempt"]) == (job, "running", 1)
+
+
+def test_what_a_job_leaves_behind_is_told(hawse, places):
+    hawse("new", "-d", "s", "--keep", "--", "sh", "-c", "setsid sleep 611 & sleep 0.5")
+    hawse("wait", "s")
+    assert re.search(r"left behind: +\d+ sleep 611", hawse("show", "s"))
+    assert not [pid for pid in places.processes() if b"611" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(hawse):
+    hawse("new", "-d", "s", "--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
+    began = time.monotonic()
+    assert hawse("end", "s", "--grace", "0.5") == "s has ended\n"
+    assert time.monotonic() - began < 20
+    assert re.search(r"ended, killed by SIG(KILL|HUP)", hawse("show", "s"))  # the terminal hangs up with its runner
+
+
+def test_several_ends_at_once_and_one_that_is_not_there(hawse):
+    hawse("new", "-d", "a", "--", "sleep", "600")
+    hawse("new", "-d", "b", "--", "sleep", "600")
+    done = hawse.run("end", "a", "nope", "b", "--now")
+    assert done.returncode == 1
+    assert "a has ended\nb has ended\n" in done.stdout
+    assert "no session 'nope'" in done.stderr
+
+
+def test_description_labels_and_name(hawse):
+    hawse("new", "-d", "s", "--description", "first", "--label", "team=core", "--", "sleep", "600")
+    hawse("describe", "s", "--description", "second", "--label", "team=", "--label", "kind=night", "--rename", "t")
+    shown = hawse.json("show", "t")
+    assert (shown["description"], shown["labels"], shown["alias"]) == ("second", {"kind": "night"}, "t")
+
+
+def test_completion_knows_sessions_and_jobs(hawse):
+    hawse("new", "-d", "alpha", "--", "sleep", "600")
+    hawse("new", "-d", "beta", "--", "sleep", "600")
+
+    def completed(line: str) -> list[str]:
+        words = line.split(" ")
+        environ = {
+            **hawse.environ,
+            "_HAWSE_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        done = subprocess.run(hawse.program, capture_output=True, text=True, env=environ, timeout=60)
+        return [word.partition(",")[2] for word in done.stdout.split()]
+
+    assert completed("hawse attach a") == ["alpha"]
+    assert completed("hawse logs beta/") == ["beta/sleep"]
+
+
+def test_a_reader_of_logs_that_leaves_is_no_error(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    hawse("run", "s", "--", "seq", "1", "300000")
+    script = f"{' '.join(hawse.program)} logs s/seq | head -2; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=hawse.environ, timeout=60)
+    assert done.stdout.splitlines() == ["1", "2", "141"]
+    assert done.stderr == ""

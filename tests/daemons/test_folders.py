@@ -1,0 +1,57 @@
+"""daemons/folders.py and domain/places.py: made, checked, claimed."""
+
+import os
+import stat
+
+import pytest
+
+from hawse.daemons import folders
+from hawse.domain.errors import Denied, Unavailable
+from hawse.domain.places import places as coordinator_places
+
+
+def test_missing_folders_are_made_private(places):
+    where = coordinator_places(os.environ, uid=os.getuid())
+    folders.prepare(where, uid=os.getuid())
+    for path in (where.state, where.runtime, where.jobs, where.runners):
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+
+
+def test_a_folder_of_mine_that_others_can_read_is_closed(places):
+    places.state.mkdir(mode=0o755)
+    folders.private_folder(str(places.state), uid=os.getuid())
+    assert stat.S_IMODE(places.state.stat().st_mode) == 0o700
+
+
+def test_a_file_a_link_and_somebody_elses_folder_are_refused(places):
+    (places.base / "file").write_text("")
+    (places.base / "real").mkdir()
+    (places.base / "link").symlink_to(places.base / "real")
+    for name in ("file", "link"):
+        with pytest.raises(Denied):
+            folders.private_folder(str(places.base / name), uid=os.getuid())
+    with pytest.raises(Denied, match="belongs to uid"):
+        folders.private_folder(str(places.base / "real"), uid=os.getuid() + 1)
+    with pytest.raises(Unavailable):
+        folders.private_folder(str(places.base / "file" / "below"), uid=os.getuid())
+
+
+def test_a_claim_is_exclusive_and_ends_with_its_holder(places):
+    path = str(places.base / "lock")
+    held = folders.claim(path, "taken")
+    with pytest.raises(Unavailable, match="taken"):
+        folders.claim(path, "taken")
+    held.release()
+    folders.claim(path, "taken").release()
+    (places.base / "trap").symlink_to(places.base / "target")
+    with pytest.raises(Denied, match="symbolic link"):
+        folders.claim(str(places.base / "trap"), "")
+    assert not (places.base / "target").exists()
+
+
+def test_the_socket_is_for_its_owner(places):
+    path = str(places.base / "s")
+    made = folders.listening_socket(path)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    made.close()
+    folders.listening_socket(path).close()  # a stale one is replaced
