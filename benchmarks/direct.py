@@ -125,6 +125,7 @@ def attach(address: str, text: str) -> None:
             return
         if event == terminal.WELCOME:
             pump.offset = terminal.parse_welcome(body).offset
+            pump.welcomed()
 
 
 if __name__ == "__main__":

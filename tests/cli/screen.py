@@ -40,8 +40,8 @@ class Screen:
         except (pexpect.TIMEOUT, pexpect.EOF):
             return
         self.raw += data
-        # pyte does not know '>' in "ESC [ > 4 m" and takes it for underlining
-        self._stream.feed(re.sub(rb"\x1b\[>[0-9;]*m", b"", data))
+        # pyte does not know '>' or '?' in "ESC [ > 4 m" and takes it for underlining
+        self._stream.feed(re.sub(rb"\x1b\[[>?][0-9;]*m", b"", data))
 
     @property
     def text(self) -> str:

@@ -9,6 +9,7 @@ Tried and left: fork in this process (unsafe beside threads); `sh -c '... &'` (l
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import select
 import shutil
@@ -26,6 +27,7 @@ from hawse.domain.places import Places
 READY_S_MAX = 20.0  # a cold disk and a large store; the usual start takes one second
 STOP_S_MAX = 20.0
 LOG_LINES_SHOWN = 8
+LOG_BYTES_READ = 1 << 20
 _DETACH = """
 import os, sys
 os.setsid()
@@ -216,11 +218,28 @@ def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailab
     try:
         with open(where.coordinator_log, "rb") as log:
             log.seek(log_start)
-            lines = [line for line in log.read(1 << 20).decode("utf-8", "replace").splitlines() if line.strip(" ^~|")]
+            text = log.read(LOG_BYTES_READ).decode("utf-8", "replace")
     except OSError:
-        lines = []
+        text = ""
+    lines = [said for line in text.splitlines() if (said := _readable(line))]
     how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
     said = "".join(f"\n    {line}" for line in lines[-LOG_LINES_SHOWN:]) or " nothing"
     return Unavailable(
-        f"the coordinator {how}. Its log says:{said}", next_step=f"hawse doctor; the whole log: {where.coordinator_log}"
+        f"the coordinator {how}. Its log says:{said}",
+        next_step=f"hawse doctor; the whole log: {where.coordinator_log}",
     )
+
+
+def _readable(line: str) -> str:
+    """A line of the coordinator's log for a person: JSON as its text and the error's own line; nothing for
+    decoration.
+    """
+    if line.startswith("{"):
+        try:
+            entry = json.loads(line)
+            trace = [part.strip(" |") for part in str(entry.get("traceback", "")).splitlines()]
+        except (ValueError, AttributeError):
+            return line
+        last = next((part for part in reversed(trace) if part.strip("+- ")), "")
+        return f"{entry.get('text', line)}{': ' if last else ''}{last}"
+    return line if line.strip(" ^~|") else ""

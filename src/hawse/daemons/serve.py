@@ -14,7 +14,6 @@ import tomllib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import uvloop
 
@@ -23,6 +22,7 @@ from hawse.adapters.clock import SystemClock
 from hawse.adapters.launch.local import LocalLauncher
 from hawse.adapters.launch.parent import Parent
 from hawse.adapters.log.files import LogFiles
+from hawse.adapters.store.statements import migrations
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
@@ -59,12 +59,12 @@ def serve(settings: Settings) -> int:
             runner.run(_serve(settings, lines))
     except Problem:
         raise
-    except BaseExceptionGroup as group:
-        problems, others = group.split(Problem)
-        if others is None and problems is not None:
-            raise _first(problems) from group
+    except Exception as error:
+        problem = _only_problem(error)
+        if problem is not None:
+            raise problem from error
         log.exception("the coordinator broke")
-        raise InternalError(f"the coordinator broke; {settings.places.coordinator_log} has the traceback") from group
+        raise InternalError(f"the coordinator broke; {settings.places.coordinator_log} has the traceback") from error
     finally:
         root.removeHandler(lines)
         lines.close()
@@ -85,7 +85,7 @@ async def _serve(settings: Settings, lines: LogFile) -> None:
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run(), name="reconciler")
-            facts = facts_of(kind, store, places)
+            facts = facts_of(kind, places)
             desk = Desk(world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write)
             listener = Listener(desk)
             await asyncio.sleep(0)  # adoption begins
@@ -142,14 +142,15 @@ def made_world(store: Store, clock: Clock, places: Places) -> World:
     return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
 
 
-def facts_of(kind: str, store: Store, places: Places) -> dict[str, object]:
+def facts_of(kind: str, places: Places) -> dict[str, object]:
     """What /v1/status tells and what does not change."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot_id = file.read().strip()
     return {
         "version": __version__, "pid": os.getpid(), "started_at": time.time(), "store": kind,
-        "store_version": migrations(kind.removesuffix("ql"))[-1].number, "engine": "compiled" if find_spec("hawse._core") else "python",
-        "state_dir": places.state, "host": socket.gethostname(), "boot_id": boot_id,
+        "store_version": migrations("sqlite" if kind == "sqlite" else "postgres")[-1].number,
+        "engine": "compiled" if find_spec("hawse._core") else "python", "state_dir": places.state,
+        "host": socket.gethostname(), "boot_id": boot_id,
     }
 
 
@@ -160,9 +161,8 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _first(group: BaseExceptionGroup[Any]) -> Problem:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, Problem)
-    return found
+def _only_problem(error: Exception) -> Problem | None:
+    """The one problem that a group of errors comes down to, if it does."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, Problem) else None

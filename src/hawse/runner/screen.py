@@ -53,12 +53,11 @@ _SEQUENCES = (
 )
 INTERESTING = re.compile(_SEQUENCES)
 WITH_SHIFTS = re.compile(_SEQUENCES + rb"|(?P<shift>[\x0e\x0f])")  # slower: no common first byte to look for
-# What is unfinished at the end of a block: a sequence, or a home that a clear may follow.
+# What is unfinished at the end of a block: a sequence, or homes and wipes that may be a clear together with what follows.
 UNFINISHED = re.compile(
-    rb"(?:" + _HOME + _FILL + rb")?"
+    rb"(?:(?:" + _HOME + rb"|\x1b\[2J)" + _FILL + rb")*"
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?)?\Z"
 )
-_UNFINISHED_WIPE = re.compile(rb"\x1b\[2J" + _FILL + rb"(?:" + _HOME + _FILL + rb")?(?:\x1b(?:\[[0-?]*)?)?\Z")
 _COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
 
 
@@ -182,7 +181,7 @@ class Tracker:
             return
         data = pending + data
         window = data[-PENDING_BYTES_MAX:]
-        unfinished = _UNFINISHED_WIPE.search(window) or UNFINISHED.search(window)
+        unfinished = UNFINISHED.search(window)
         self._pending = unfinished.group() if unfinished is not None else b""
         pattern = WITH_SHIFTS if has_shifts or b"\x0e" in pending or b"\x0f" in pending else INTERESTING
         seen = len(data) - len(self._pending)

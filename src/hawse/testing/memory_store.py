@@ -6,6 +6,7 @@ once, in the event loop; each puts back what it overwrote when it fails. Nothing
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -60,6 +61,13 @@ def _paged(found: Iterable[T], limit: int) -> list[T]:
     if not 1 <= limit <= PAGE_MAX:
         raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
     return list(islice(found, limit))
+
+
+def _checked(result: T) -> T:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise InternalError("units and queries are plain functions; they cannot await")
+    return result
 
 
 class MemoryView:
@@ -348,7 +356,7 @@ class MemoryStore:
         self._check_open()
         unit = MemoryUnit(self.disk, self._clock.now)
         try:
-            result = verb(unit)
+            result = _checked(verb(unit))
         except BaseException:
             unit.undo()
             raise
@@ -359,7 +367,7 @@ class MemoryStore:
 
     async def read(self, query: Callable[[View], T]) -> T:
         self._check_open()
-        return query(MemoryView(self.disk))
+        return _checked(query(MemoryView(self.disk)))
 
     async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:
         self._check_open()

@@ -1,10 +1,10 @@
 """The store in a SQLite file: one coordinator, any number of readers.
 
 Theory of operation. Units run in the event loop's own thread, on a connection that only writes: a statement takes
-microseconds, while each hand-over of the interpreter's lock between two busy threads may take milliseconds. What waits for
-the disk, the COMMIT, runs in a thread of its own; units that arrive meanwhile wait and share the next one (group
-commit). Each unit has a savepoint, so that one which fails leaves the others alone; nobody is answered before the COMMIT
-has returned.
+microseconds, while each hand-over of the interpreter's lock between two busy threads may take milliseconds. What waits
+for the disk, the COMMIT, runs in a thread of its own; units that arrive meanwhile wait and share the next one (group
+commit). Each unit has a savepoint, so that one which fails leaves the others alone; nobody is answered before the
+COMMIT has returned.
 
 Reads run in the loop, too, on their own connection and snapshot, as long as they are small. A query or a unit that
 turns out to need more than ROWS_AT_ONCE_MAX rows is stopped, rolled back, and run again in a thread; so is everything

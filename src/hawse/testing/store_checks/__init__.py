@@ -1,0 +1,1 @@
+"""The checks of `hawse.testing.check_store`, by subject."""
