@@ -21,7 +21,8 @@ class CommandLine:
 
     program = [sys.executable, "-m", "hawse.cli"]
 
-    def __init__(self) -> None:
+    def __init__(self, places: Any) -> None:
+        self.places = places
         self.environ = {**os.environ, "NO_COLOR": "1"}
 
     def run(self, *words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
@@ -55,7 +56,7 @@ class CommandLine:
 @pytest.fixture
 def hawse(places: Any, eventually: Callable[..., Any]) -> Iterator[CommandLine]:
     """A command line in the test's own places. Afterwards sessions are ended and no process is left."""
-    line = CommandLine()
+    line = CommandLine(places)
     yield line
     if not places.state.exists():
         return

@@ -198,12 +198,13 @@ def test_another_key(hawse, terminal, places):
     assert "detach key 'F1' is not valid" in screen.text
 
 
-def test_the_terminal_is_as_before(hawse):
+def test_the_terminal_is_as_before(hawse, eventually):
     """A shell runs hawse: after the detach it has echo and lines again."""
     program = f"{sys.executable} -m hawse.cli"
     script = f"stty -a > $HOME/before; {program} new s -- cat; stty -a > $HOME/after; echo done"
     child = pexpect.spawn("/bin/sh", ["-c", script], env=hawse.environ | {"TERM": "xterm"}, timeout=30)
     child.delaybeforesend = None
+    eventually(lambda: hawse.json("ls") and attachments(hawse)[0]["state"] == "attached")
     child.send("hello")
     child.expect("hello")
     child.send(KEY + "d")
@@ -214,15 +215,27 @@ def test_the_terminal_is_as_before(hawse):
     assert (home / "before").read_text() == (home / "after").read_text()
 
 
-def test_stopped_and_continued(hawse, terminal, eventually):
-    screen = terminal("new", "s", "--", *SHELL)
-    screen.until("in$")
-    os.kill(screen.child.pid, signal.SIGTSTP)
-    eventually(lambda: Path(f"/proc/{screen.child.pid}/stat").read_text().split(") ")[1][0] == "T")
-    os.kill(screen.child.pid, signal.SIGCONT)
-    screen.type("echo back$((3+3))\r")
-    screen.until("back6")
-    assert screen.detach() == 0
+def test_stopped_and_continued(hawse, eventually):
+    """Under a shell with job control: kill -TSTP gives the terminal back, fg shows the screen again."""
+    shell = pexpect.spawn("bash", ["--norc", "-i"], env=hawse.environ | {"TERM": "xterm", "PS1": "out> "}, timeout=30)
+    shell.delaybeforesend = None
+    shell.expect("out> ")
+    shell.sendline(f'{sys.executable} -m hawse.cli new s -- {" ".join(SHELL[:2])} "{SHELL[2]}"')
+    shell.expect("in\\$")
+    pid = next(p for p in hawse.places.processes() if b"hawse.cli" in Path(f"/proc/{p}/cmdline").read_bytes())
+    os.kill(pid, signal.SIGTSTP)
+    shell.expect("Stopped")
+    shell.sendline("echo out$((1+1))")
+    shell.expect("out2")
+    shell.sendline("fg")
+    shell.expect("in\\$")
+    shell.send("echo in$((3+3))\r")
+    shell.expect("in6")
+    shell.send(KEY + "d")
+    shell.expect("detached from s")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    shell.close()
 
 
 def test_a_killed_runner_is_told_with_its_cause(hawse, terminal, places):

@@ -222,6 +222,23 @@ def test_too_many_attachments_are_refused(rig):
     assert "no more" in attempt.attach("read").error["detail"]
 
 
+def test_a_damaged_block_is_told_to_a_client_and_the_rest_is_shown(rig):
+    first = rig.spawn("sh", "-c", "seq 1 20000")
+    first.ended()
+    (segment,) = first.job_dir.glob("log/*.seg")
+    with open(segment, "r+b") as file:
+        file.seek(1000)
+        file.write(b"#")
+    second = rig.spawn("sh", "-c", "echo again; read x", job=first.job, attempt=2, tty=(80, 24))
+    link = second.attach("read", start=0)
+    link.until_output(b"again")
+    (gap,) = link.notices("gap")
+    assert gap["cause"] == "checksum"
+    assert gap["offset"] <= 1000 < gap["offset"] + gap["length"] <= gap["offset"] + 65536
+    whole = b"".join(b"%d\n" % number for number in range(1, 20_001)) + b"again\r\n"
+    assert bytes(link.output) == whole[: gap["offset"]] + whole[gap["offset"] + gap["length"] :]
+
+
 def test_catching_up_over_segments_and_attempts(rig):
     small = {"segment_bytes_max": 64 * 1024}
     first = rig.spawn("seq", "1", "50000", log=small)

@@ -17,7 +17,7 @@ from hawse.wire.frame import frame
 def test_the_command_is_pure_and_isolated():
     argv = parent.command("/usr/bin/python3", "/src", "/run/p.sock")
     assert argv[:4] == ["/usr/bin/python3", "-I", "-S", "-c"]
-    assert argv[-2:] == ["/src", "/run/p.sock"]
+    assert argv[5:7] == ["/src", "/run/p.sock"]
 
 
 def test_a_second_parent_leaves_at_once(rig):
@@ -138,6 +138,19 @@ def test_who_asked_may_leave_before_the_answer(rig):
     sock.sendall(spawn)
     sock.close()
     rig.eventually(lambda: os.path.exists(f"{values['job_dir']}/attempt-1/exit.json"))
+
+
+def test_it_imports_little():
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import hawse.runner.parent\n"
+        "heavy = {'asyncio', 'typing', 'dataclasses', 'subprocess', 'logging', 'threading', 'ctypes', 'traceback'}\n"
+        "ours = {name.split('.')[1] for name in sys.modules if name.startswith('hawse.')}\n"
+        "print(sorted(heavy & set(sys.modules)), sorted(ours))"
+    )
+    source = parent.__file__.rpartition("/hawse/")[0]
+    argv = [sys.executable, "-I", "-S", "-c", program, source]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    assert done.stdout == "[] ['runner', 'wire']\n", done.stderr
 
 
 def test_many_at_once(rig):

@@ -166,6 +166,7 @@ class _locked:
 def _spawn(where: Places, scope: list[str]) -> int:
     """Start it apart from us; its process id."""
     environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | environ_of(where)
+    environ["HAWSE_DAEMON"] = "coordinator"  # spares it when the job ends that we may be part of: spec 04, section 2
     words = [sys.executable, "-I", "-S", "-c", _DETACH, where.coordinator_log, *scope, *command()]
     done = subprocess.run(
         words,

@@ -138,6 +138,7 @@ def made_world(store: Store, clock: Clock, places: Places) -> World:
     """The ports of this machine."""
     parent = Parent(
         socket=places.parent_socket, jobs=places.jobs, runners=places.runners, log=places.runner_log,
+        environment={"HAWSE_STATE_DIR": places.state},  # so that people, and tests, see whose it is
     )
     return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
 

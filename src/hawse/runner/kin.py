@@ -157,8 +157,8 @@ def of_job(job: str, *, main: int = 0, main_started: int = 0, cgroup: str = "") 
     roots = [*in_cgroup(cgroup), *(pid for pid in all_of_them if tag in environ(pid))]
     if main in all_of_them and all_of_them[main].started == main_started:
         roots += [pid for pid, one in all_of_them.items() if main in (one.session, one.group, pid)]
-    spared = _below([me, *(pid for pid in all_of_them if is_spared(pid))], below)
-    found = _below(roots, below) - spared - {1}
+    spared = _below([pid for pid in all_of_them if is_spared(pid)], below)
+    found = _below(roots, below) - spared - {1, me}
     return [all_of_them[pid] for pid in sorted(found) if pid in all_of_them]
 
 
@@ -228,8 +228,8 @@ def own_cgroup() -> str:
     return mount + inside.rstrip("/")
 
 
-def make_cgroup(job: str, attempt: int) -> str:
-    """Make a cgroup for a job below our own. Empty when we may not, or when the kernel can't end one at once (<
+def make_cgroup(job: str, incarnation: str) -> str:
+    """Make a cgroup for one attempt of a job below our own. Empty when we may not, or when the kernel can't end one at once (<
     5.14)."""
     own = own_cgroup()
     if not own:
@@ -237,12 +237,10 @@ def make_cgroup(job: str, attempt: int) -> str:
     # Never inside another job's: a runner that was started from a session would end with it.
     while os.path.basename(own).startswith(CGROUP_PREFIX):
         own = os.path.dirname(own)
-    path = f"{own}/{CGROUP_PREFIX}{job}-{attempt}"
+    path = f"{own}/{CGROUP_PREFIX}{job}-{incarnation[:16]}"
     try:
         os.mkdir(path, 0o755)
-    except FileExistsError:
-        pass
-    except OSError:
+    except OSError:  # also when it exists: then it is somebody else's, and killing it would kill theirs
         return ""
     if not os.path.exists(f"{path}/cgroup.kill"):
         remove_cgroup(path)

@@ -1,7 +1,8 @@
 """The warm fork server: everything is imported once, each runner is a fork of it.
 
 It outlives the coordinator and knows nothing of what it started: runners are found again by their claims and sockets. A
-connection brings one SPAWN; the forked runner answers it. Idle, it waits in epoll without a timeout.
+connection brings one SPAWN; the forked runner answers it. Or it brings KEEP and stays: somebody counts on this parent.
+When nobody has for a while, it goes; a timer is set only then. Idle and kept, it waits in epoll without a timeout.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 64  # of the same user; the oldest silent one is cut
 ENTRY_S = 10  # for a whole order to come
 QUEUE_BYTES_MAX = 64 * 1024
+KEEPERS_MAX = 8  # one coordinator, and what is left of earlier ones
+IDLE_S = 600.0  # with nobody to keep it: a coordinator that was killed is mostly back in seconds; a start costs 50 ms
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 
 
-def command(python: str, source_dir: str, socket_path: str) -> list[str]:
-    """The argv that starts a parent. source_dir: the folder that holds `hawse`. Pure.
+def command(python: str, source_dir: str, socket_path: str, *, idle_s: float = IDLE_S) -> list[str]:
+    """The argv that starts a parent. source_dir: the folder that holds `hawse`. idle_s: how long it stays unkept. Pure.
 
     Start it with stdin, stdout and stderr on /dev/null or a file, in any folder, with HAWSE_DAEMON=parent in its
     environment and without HAWSE_JOB. It makes its own session. Exits 0 at once when another one already listens.
@@ -42,12 +45,12 @@ def command(python: str, source_dir: str, socket_path: str) -> list[str]:
         "import sys; sys.path.insert(0, sys.argv[1]); "
         "from hawse.runner.parent import main; sys.exit(main(sys.argv[2:]))"
     )
-    return [python, "-I", "-S", "-c", program, source_dir, socket_path]
+    return [python, "-I", "-S", "-c", program, source_dir, socket_path, *([] if idle_s == IDLE_S else [f"{idle_s:g}"])]
 
 
 def main(argv: list[str]) -> int:
-    """Serve until killed. 0: another parent serves this socket already."""
-    (path,) = argv
+    """Serve until killed, or until nobody has needed it for idle_s. 0 also: another parent serves this socket."""
+    path, idle_s = argv[0], float(argv[1]) if argv[1:] else IDLE_S
     os.umask(0o077)
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -66,7 +69,7 @@ def main(argv: list[str]) -> int:
     kin.leave_job_cgroup()
     prctl = _prctl()
     prctl(PR_SET_NAME, b"hawse-parent")
-    parent = Parent(path, prctl)
+    parent = Parent(path, prctl, idle_s=idle_s)
     gc.collect()
     gc.freeze()
     parent.loop.run()
@@ -93,12 +96,17 @@ def _prctl() -> Prctl:
 class Parent:
     """Listens and forks."""
 
-    def __init__(self, path: str, prctl: Prctl) -> None:
+    def __init__(self, path: str, prctl: Prctl, *, idle_s: float = IDLE_S) -> None:
+        self.path = path
         self.prctl = prctl
+        self.idle_s = idle_s
         self.loop = Loop(failed=_failed)
         self.sock = listen(path)
         self._connections: dict[Connection, Timer] = {}
+        self._keepers: list[Connection] = []
+        self._idle: Timer | None = None
         self.loop.watch(self.sock.fileno(), IN, self._accept)
+        self._needed()
 
     def _accept(self, events: int) -> None:
         try:
@@ -122,8 +130,11 @@ class Parent:
         )
 
     def _order(self, connection: Connection, kind: int, body: bytes) -> None:
-        if kind != terminal.SPAWN:
-            raise Malformed("the parent takes SPAWN only")
+        if kind == terminal.KEEP and connection not in self._keepers:
+            self._keep(connection)
+            return
+        if kind != terminal.SPAWN or connection in self._keepers:
+            raise Malformed("the parent takes one SPAWN or one KEEP")
         order = parse_spawn(body)
         if os.fork() == 0:
             self._become_runner(connection, order)
@@ -163,6 +174,40 @@ class Parent:
         timer = self._connections.pop(connection, None)
         if timer is not None:
             timer.cancel()
+        if connection in self._keepers:
+            self._keepers.remove(connection)
+        self._needed()
+
+    # -- staying and going --------------------------------------------------------------------------------------------
+
+    def _keep(self, connection: Connection) -> None:
+        """Somebody counts on us for as long as this connection lasts. Its other end may tell by it whether we live."""
+        timer = self._connections.pop(connection)
+        timer.cancel()
+        if len(self._keepers) >= KEEPERS_MAX:
+            self._cut(self._keepers[0], "busy", "too many keepers; this was the oldest")
+        self._keepers.append(connection)
+        self._needed()
+
+    def _needed(self) -> None:
+        """Somebody came or went: begin to wait anew, or do not wait while we are kept."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if not self._keepers:
+            self._idle = self.loop.after(self.idle_s, self._leave)
+
+    def _leave(self) -> None:
+        """Go. Who connects at this moment is refused or cut, and asks again."""
+        if self._connections:
+            self._needed()
+            return
+        self.sock.close()
+        try:
+            os.unlink(self.path)  # still ours: the lock is held
+        except OSError:
+            pass
+        self.loop.running = False
 
 
 def _failed(fd: int, error: Exception) -> None:

@@ -87,7 +87,7 @@ class Runner:
         self.job = Job(order, loop, limits, self.log, relay, told=self.link.report)
         self.roster = Roster(order, loop, limits, relay, self.job, report=self.link.report, changed=self._changed)
         self.job.roster = self.roster
-        self.cgroup = kin.make_cgroup(order.job, order.attempt)
+        self.cgroup = kin.make_cgroup(order.job, order.incarnation)
         self.ending = Ending(
             order,
             loop,

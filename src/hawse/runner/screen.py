@@ -53,7 +53,7 @@ _SEQUENCES = (
 )
 INTERESTING = re.compile(_SEQUENCES)
 WITH_SHIFTS = re.compile(_SEQUENCES + rb"|(?P<shift>[\x0e\x0f])")  # slower: no common first byte to look for
-# What is unfinished at the end of a block: a sequence, or homes and wipes that may be a clear together with what follows.
+# What is unfinished at the end of a block: a sequence, or homes and wipes that what follows may make a clear.
 UNFINISHED = re.compile(
     rb"(?:(?:" + _HOME + rb"|\x1b\[2J)" + _FILL + rb")*"
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?)?\Z"

@@ -27,7 +27,7 @@ from hawse.domain.event import Event, replay
 from hawse.domain.job import OnLost, OutcomeKind
 from hawse.domain.session import Lease
 from hawse.ports.log import Piece
-from hawse.ports.store import Unit, View
+from hawse.ports.store import Row, Unit, View
 from hawse.services import attachment as attachment_verbs
 from hawse.services import event as event_verbs
 from hawse.services import job as job_verbs
@@ -337,9 +337,12 @@ class Simulation:
             await self._check_session(session)
         for follower in self.followers:
             session = next(session for session in view_sessions if session.alias == follower.session)
-            last = await self.store.read(lambda view, id=session.id: view.last_seq(id))
+            last = await self._last_seq(session.id)
             numbers = [event.seq for event in follower.seen]
             assert numbers == list(range(1, last + 1)), f"the follower of {follower.session} saw {numbers} of {last}"
+
+    async def _last_seq(self, id: str) -> int:
+        return await self.store.read(lambda view: view.last_seq(id))
 
     async def _check_session(self, session: sessions.Session) -> None:
         their_jobs, their_attachments, events = await self.store.read(
@@ -349,7 +352,7 @@ class Simulation:
                 view.events(session.id, limit=1000),
             )
         )
-        rows = [session, *their_jobs, *their_attachments]
+        rows: list[Row] = [session, *their_jobs, *their_attachments]
         present = {(type(row).__name__.lower(), row.id): fields_of(row) for row in rows}
         assert replay(events) == present, f"replaying the events of {session.name} does not give its state"
         for job in their_jobs:

@@ -145,6 +145,7 @@ class LocalLauncher:
         await self._reports.put(Said(report, None, 0))
 
     async def reports(self) -> AsyncIterator[Report]:
+        await self.parent.keep()  # an earlier coordinator's: from now on it is ours
         while True:
             item = await self._reports.get()
             yield item.report
@@ -196,4 +197,4 @@ class LocalLauncher:
         for link in list(self._links.values()):
             await link.aclose()
         self._links.clear()
-        self.parent.let_go()
+        await self.parent.end()  # runners do not need it, and the next coordinator starts one of its own version

@@ -1,15 +1,23 @@
-"""Reaching the runners' parent on this host: start it when it is absent, ask it for a runner."""
+"""Reaching the runners' parent on this host: start it when it is absent, ask it for a runner, keep it, end it.
+
+A connection with KEEP lasts as long as the coordinator; by it the parent knows that somebody counts on it, and we know
+its process: who listens on a socket is told by the kernel, and a handle taken while the connection stands is no other's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
+import signal
+import socket
+import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import hawse
 from hawse.domain.errors import Broken, Invalid, Unavailable
 from hawse.ports.launcher import Start
 from hawse.runner import parent as parent_daemon
@@ -20,6 +28,7 @@ from hawse.wire.order import Spawned, parse_spawned
 
 START_S = 15.0  # an interpreter's start on a loaded machine
 ANSWER_S = 20.0
+GO_S = 2.0  # for a parent that was told to go; it has nothing to finish
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 FLUSH_S = 5.0
 KEPT_FROM_ENVIRONMENT = (
@@ -41,15 +50,24 @@ class Parent:
     """The warm process that runners are forked from. It outlives the coordinator."""
 
     def __init__(
-        self, *, socket: str, jobs: str, runners: str, log: str, environment: dict[str, str] | None = None
+        self,
+        *,
+        socket: str,
+        jobs: str,
+        runners: str,
+        log: str,
+        environment: dict[str, str] | None = None,
+        idle_s: float = parent_daemon.IDLE_S,
     ) -> None:
         self.socket = socket
+        self.idle_s = idle_s
         self.jobs = jobs
         self.runners = runners
         self.log = log
         self._environment = environment or {}
         self._starting = asyncio.Lock()
         self._children: list[subprocess.Popen[bytes]] = []
+        self._keeper: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def spawn(self, start: Start) -> Spawned:
         """A runner for this attempt: a new one, or who claimed it before.
@@ -57,6 +75,7 @@ class Parent:
         Raises Unavailable (asking again is harmless), Invalid (the order can't be carried out).
         """
         reader, writer = await self._connected()
+        await self.keep()
         try:
             async with asyncio.timeout(ANSWER_S):
                 writer.write(frame(terminal.SPAWN, fields.pack(**self._order(start))))
@@ -119,11 +138,14 @@ class Parent:
                     if asyncio.get_running_loop().time() > deadline:
                         raise Unavailable(f"the runners' parent does not start; its log is {self.log}") from error
                     await asyncio.sleep(0.01)
+                if self._children[-1].poll() is not None:  # it gave way to one that was just going
+                    await asyncio.sleep(0.1)
+                    await self._start()
 
     async def _start(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
-        source = str(Path(hawse.__file__).parent.parent)
-        argv = parent_daemon.command(sys.executable, source, self.socket)
+        source = str(Path(__file__).resolve().parents[3])  # the folder that holds `hawse`
+        argv = parent_daemon.command(sys.executable, source, self.socket, idle_s=self.idle_s)
         environment = {name: os.environ[name] for name in KEPT_FROM_ENVIRONMENT if name in os.environ}
         environment |= {"HAWSE_DAEMON": "parent", "PATH": os.environ.get("PATH", os.defpath), **self._environment}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -141,11 +163,51 @@ class Parent:
             os.close(log)
         self._children.append(child)
 
+    # -- keeping and ending -------------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Keep the parent that is there, if one is. Safe to repeat: costs nothing while it is kept."""
+        if self._keeper is not None and not self._keeper[0].at_eof() and not self._keeper[1].is_closing():
+            return
+        self.let_go()
+        with suppress(OSError):
+            keeper = await asyncio.open_unix_connection(self.socket)
+            keeper[1].write(frame(terminal.KEEP, b""))
+            if self._keeper is not None:  # another call was quicker
+                keeper[1].close()
+                return
+            self._keeper = keeper
+
     def let_go(self) -> None:
-        """Forget our children without waiting for them: they outlive us."""
+        """Keep it no more; it goes by itself after a while. Safe to repeat."""
+        if self._keeper is not None:
+            self._keeper[1].close()
+            self._keeper = None
+
+    async def end(self) -> None:
+        """End the parent that serves our socket, whoever started it. Runners go on. Safe to repeat."""
+        self.let_go()
+        await asyncio.to_thread(_end, self.socket)
         for child in self._children:
-            child.returncode = child.poll() if child.poll() is not None else 0
+            child.returncode = child.poll() if child.poll() is not None else 0  # not ours to wait for any longer
         self._children.clear()
+
+
+def _end(path: str) -> None:
+    """SIGTERM to our user's process that listens at this path; wait a moment until it has gone. Blocking."""
+    with socket.socket(socket.AF_UNIX) as link, suppress(OSError):
+        link.settimeout(GO_S)
+        link.connect(path)
+        pid, uid, _ = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        handle = os.pidfd_open(pid)
+        try:
+            # The number is the listener's. It has been its own all the time, and so is the handle, if it lives now: the
+            # end of a listener ends the connections that nobody took.
+            if uid == os.getuid() and not select.select([link], [], [], 0)[0]:
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+                select.select([handle], [], [], GO_S)
+        finally:
+            os.close(handle)
 
 
 async def _one_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -50,6 +50,8 @@ def sweep(job: str, job_dir: str, attempt: int, *, keep: bool) -> list[dict[str,
     they are ended (TERM, grace, KILL) unless they are to be kept.
     """
     main = record(job_dir, attempt, claim.PROCESS) or {}
+    if main.get("boot_id") != kin.boot_id():
+        main = {}  # numbers of another boot name other processes
     pid, started = main.get("pid"), main.get("started")
     known = {"main": pid, "main_started": started} if isinstance(pid, int) and isinstance(started, int) else {}
 
@@ -69,6 +71,8 @@ def sweep(job: str, job_dir: str, attempt: int, *, keep: bool) -> list[dict[str,
         if time.monotonic() > deadline:
             number = signal.SIGKILL
         found = present()
+    if not found:
+        kin.remove_cgroup(str(main.get("cgroup", "")))
     return told
 
 

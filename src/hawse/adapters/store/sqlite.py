@@ -17,10 +17,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from hawse.adapters.store.sqlite_connection import BUSY_S, connect, is_busy, pre
 from hawse.adapters.store.statements import statements
 from hawse.adapters.store.unit import SqlUnit, SqlView
 from hawse.adapters.store.wakeups import Wakeups
-from hawse.adapters.store.worker import Worker
+from hawse.adapters.store.worker import Workers
 from hawse.domain.errors import InternalError, LimitReached, Unavailable
 from hawse.ports.clock import Clock
 from hawse.ports.store import Unit, View
@@ -44,7 +45,8 @@ UNITS_PER_COMMIT_MAX = 128
 UNITS_S_MAX = 0.005  # then the loop gets its turn
 QUEUE_MAX = 4096
 READERS = 2
-LOOK_S = 1.0  # how often other processes' commits are looked for where the kernel cannot tell
+LOOK_S_MIN, LOOK_S_MAX = 0.001, 8.0  # other processes' commits are looked for, until a slow disk has had its time
+LOOK_S_UNTOLD = 1.0  # ... and this often where the kernel does not tell that somebody wrote
 
 
 class _Elsewhere(BaseException):
@@ -274,12 +276,13 @@ class _Writer:
         return seen != self._seen
 
 
-class _Reader:
-    """A connection that reads, opened when it is first needed."""
+class _Reader(threading.local):
+    """A connection that reads, one for each thread, opened when it is first needed."""
+
+    _connection: sqlite3.Connection | None = None
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._connection: sqlite3.Connection | None = None
 
     def run(self, query: Callable[[View], T], rows_left: int | None) -> T:
         """Run the query on a snapshot. Raises _Elsewhere."""
@@ -298,6 +301,7 @@ class _Reader:
         return result
 
     def close(self) -> None:
+        """This thread's connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -305,31 +309,37 @@ class _Reader:
 class SqliteStore:
     """See ports/store.py. Made by `open`."""
 
-    def __init__(self, path: str, connection: sqlite3.Connection, clock: Clock, thread: Worker) -> None:
+    def __init__(self, path: str, connection: sqlite3.Connection, clock: Clock, thread: Workers) -> None:
         self._path = path
         self._writer = _Writer(connection, path, clock.now)
         self._thread = thread
         self._reader = _Reader(path)
-        self._readers = [(Worker(f"store-read-{number}"), _Reader(path)) for number in range(READERS)]
+        self._slow_reader = _Reader(path)
+        self._reading_threads = Workers("store-read", READERS, at_end=self._slow_reader.close)
         self._queue: deque[_Waiting] = deque()
         self._work = asyncio.Event()
         self._wakeups = Wakeups()
         self._closing = False
         self._writing = False
-        self._watch = self._watched()
         self._loop = asyncio.get_running_loop()
+        self._look: asyncio.TimerHandle | None = None
+        self._watch = self._watched()
+        if self._watch is None:
+            self._look_after(LOOK_S_UNTOLD)
         self._task = self._loop.create_task(self._write_batches(), name="store-write")
 
     @classmethod
     async def open(cls, path: str | Path, clock: Clock) -> SqliteStore:
         """Open or make the store in this file. Raises Unavailable, Broken, NewerStore."""
-        thread = Worker("store-write")
+        at_end = ExitStack()
+        thread = Workers("store-write", at_end=at_end.close)
         try:
             connection = await thread.submit(partial(prepare, str(path)))
+            at_end.callback(connection.close)
+            return cls(str(path), connection, clock, thread)
         except BaseException:
             await thread.aclose()
             raise
-        return cls(str(path), connection, clock, thread)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -379,8 +389,7 @@ class SqliteStore:
         try:
             return self._reader.run(query, ROWS_AT_ONCE_MAX)
         except _Elsewhere:
-            worker, reader = min(self._readers, key=lambda pair: pair[0].waiting)
-            return await worker.submit(partial(reader.run, query, None))
+            return await self._reading_threads.submit(partial(self._slow_reader.run, query, None))
 
     def _check_open(self) -> None:
         if self._closing:
@@ -401,25 +410,28 @@ class SqliteStore:
 
     def _watched(self) -> FileWatch | None:
         with suppress(OSError):
-            return FileWatch(f"{self._path}-wal", self._look_for_others)
-        asyncio.get_running_loop().call_later(LOOK_S, self._look_again)
+            return FileWatch(f"{self._path}-wal", self._log_was_written)
         return None
 
-    def _look_again(self) -> None:
-        if not self._closing:
-            self._look_for_others()
-            self._loop.call_later(LOOK_S, self._look_again)
+    def _log_was_written(self) -> None:
+        """By whom is not said, and its commit is only seen once it has reached the disk: look now and again."""
+        self._look_after(LOOK_S_MIN)
 
-    def _look_for_others(self) -> None:
-        """Somebody wrote the log file: was it another process?"""
-        if self._closing:
-            return
-        if self._writing:
-            self._loop.call_later(0.001, self._look_for_others)
-            return
-        with suppress(sqlite3.Error):
-            if self._writer.others_committed():
-                self._wakeups.foreign()
+    def _look_after(self, seconds: float) -> None:
+        if self._look is not None:
+            self._look.cancel()
+        self._look = None if self._closing else self._loop.call_later(seconds, self._look_for_others, seconds)
+
+    def _look_for_others(self, waited_s: float) -> None:
+        if not self._writing:
+            with suppress(sqlite3.Error):
+                if self._writer.others_committed():
+                    self._wakeups.foreign()
+        self._look = None
+        if self._watch is None:
+            self._look_after(LOOK_S_UNTOLD)
+        elif waited_s < LOOK_S_MAX:
+            self._look_after(waited_s * 2)
 
     # -- closing ----------------------------------------------------------------------------------------------------
 
@@ -430,11 +442,8 @@ class SqliteStore:
         self._wakeups.foreign()
         if self._watch is not None:
             self._watch.close()
-        for worker, reader in self._readers:
-            await worker.aclose()
-            reader.close()
+        if self._look is not None:
+            self._look.cancel()
+        await self._reading_threads.aclose()
         self._reader.close()
-        if not self._thread.closed:
-            closed = self._thread.submit(self._writer.connection.close)
-            await self._thread.aclose()
-            await closed
+        await self._thread.aclose()

@@ -1,4 +1,4 @@
-"""A thread for what must not block the event loop, and getting it its turn.
+"""Threads for what must not block the event loop, and getting them their turn.
 
 A thread that comes back from the disk needs the interpreter's lock to say so. A loop that never rests gives the lock
 up only for moments too short for another thread to wake in: measured with a busy loop, a commit that took 0.3 ms was
@@ -10,50 +10,47 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hawse.domain.errors import LimitReached, Unavailable
 
 T = TypeVar("T")
 NUDGE_S = 0.0005
-NUDGE_PAUSE_S = 0.001  # uvloop's timers count in milliseconds
-NUDGE_PAUSE_S_MAX = 0.008  # then at most 6 % of a busy loop's time goes to waiting for a slow disk
-WAITING_MAX = 1024
+PAUSE_S_MIN = 0.001  # uvloop's timers count in milliseconds
+PAUSE_S_MAX = 0.008  # then at most 6 % of a busy loop's time goes to waiting for a slow disk
+WAITING_MAX = 4096
 
 
 class _Errand(Generic[T]):
-    """One piece of work on its way through the thread."""
+    """One piece of work on its way through a thread. done: held until the thread is through with it."""
 
-    __slots__ = ("_done", "_loop", "_pause_s", "_timer", "_work", "future")
+    __slots__ = ("_loop", "_work", "done", "future")
 
     def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[T] = loop.create_future()
         self._work = work
         self._loop = loop
-        self._done = threading.Lock()
-        self._done.acquire()
-        self._pause_s = NUDGE_PAUSE_S
-        self._timer = loop.call_later(NUDGE_PAUSE_S, self._nudge)
+        self.done = threading.Lock()
+        self.done.acquire()
 
     def run(self) -> None:
         """In the thread."""
         result: T | None = None
         error: BaseException | None = None
         try:
-            result = self._work()
+            if not self.future.cancelled():
+                result = self._work()
         except BaseException as raised:
             error = raised
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._settle, result, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            pass
-        finally:
-            self._done.release()
+        self.done.release()
 
     def _settle(self, result: T | None, error: BaseException | None) -> None:
-        self._timer.cancel()
         if self.future.done():
             return
         if error is None:
@@ -61,45 +58,63 @@ class _Errand(Generic[T]):
         else:
             self.future.set_exception(error)
 
-    def _nudge(self) -> None:
-        if not self._done.acquire(timeout=NUDGE_S):
-            self._pause_s = min(self._pause_s * 2, NUDGE_PAUSE_S_MAX)
-            self._timer = self._loop.call_later(self._pause_s, self._nudge)
 
+class Workers:
+    """A few threads that take work in order. at_end: what each does last."""
 
-class Worker:
-    """One thread, one thing at a time, in order."""
-
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, count: int = 1, at_end: Callable[[], None] = lambda: None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._errands: SimpleQueue[_Errand[object] | None] = SimpleQueue()
-        self.closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._queue: SimpleQueue[_Errand[Any] | None] = SimpleQueue()
+        self._under_way: deque[_Errand[Any]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._at_end = at_end
+        self._ended = [self._loop.create_future() for _ in range(count)]
+        for number, ended in enumerate(self._ended):
+            threading.Thread(target=self._run, args=(ended,), name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Have it done; raises LimitReached when too much is waiting."""
-        if self.closed:
+        """Have it done; cancelling the future before its turn undoes that. Raises LimitReached, Unavailable."""
+        if self._closed:
             raise Unavailable("the store is closed")
-        if self._errands.qsize() >= WAITING_MAX:
+        if len(self._under_way) >= WAITING_MAX:
             raise LimitReached(f"{WAITING_MAX} requests wait for the store already; ask again")
         errand = _Errand(work, self._loop)
-        self._errands.put(errand)  # type: ignore[arg-type]
+        self._under_way.append(errand)
+        if self._timer is None:
+            self._timer = self._loop.call_later(PAUSE_S_MIN, self._nudge, PAUSE_S_MIN)
+        self._queue.put(errand)
         return errand.future
 
-    @property
-    def waiting(self) -> int:
-        """How much is waiting for its turn."""
-        return self._errands.qsize()
+    def _nudge(self, pause_s: float) -> None:
+        """Let the threads have the interpreter for a moment, if they have not answered yet."""
+        self._timer = None
+        while self._under_way and not self._under_way[0].done.locked():
+            self._under_way.popleft()
+        if not self._under_way:
+            return
+        oldest = self._under_way[0].done
+        if oldest.acquire(timeout=NUDGE_S):
+            oldest.release()
+            pause_s = PAUSE_S_MIN
+        else:
+            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+        self._timer = self._loop.call_later(pause_s, self._nudge, pause_s)
 
-    def _run(self) -> None:
-        while (errand := self._errands.get()) is not None:
+    def _run(self, ended: asyncio.Future[None]) -> None:
+        while (errand := self._queue.get()) is not None:
             errand.run()
+            del errand
+        self._at_end()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(ended.set_result, None)
 
     async def aclose(self) -> None:
-        """Finish what is waiting and end the thread. Safe to call twice."""
-        if not self.closed:
-            last = self.submit(lambda: None)
-            self.closed = True
-            self._errands.put(None)
-            await last
+        """Finish what is waiting and end the threads. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            for _ in self._ended:
+                self._queue.put(None)
+        await asyncio.gather(*map(asyncio.shield, self._ended))
+        if self._timer is not None:
+            self._timer.cancel()

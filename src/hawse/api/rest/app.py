@@ -15,7 +15,6 @@ from litestar.params import QueryParameter
 from hawse.api.rest import attachment, event, job, log, schema, session, status
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
-from hawse.api.rest.limits import BODY_BYTES_MAX
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.domain.errors import Denied, Invalid, Problem
 from hawse.services.world import Caller
@@ -31,7 +30,7 @@ def routes() -> Litestar:
     """Paths, bodies, answers and errors. It needs a `Visit` in each request's state, which `Front` puts there."""
     return Litestar(
         route_handlers=[Router("/", route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS])],
-        exception_handlers=HANDLERS, before_request=refuse_unknown_parameters, request_max_body_size=BODY_BYTES_MAX,
+        exception_handlers=HANDLERS, before_request=refuse_unknown_parameters,
         openapi_config=schema.CONFIG, logging_config=None, debug=False,
     )
 

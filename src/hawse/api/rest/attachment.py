@@ -6,10 +6,9 @@ from typing import Literal
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import JSONBody
 
 from hawse.api.rest import fields
-from hawse.api.rest.body import Strict
+from hawse.api.rest.body import body_of
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.page import Page, page_of
@@ -46,15 +45,16 @@ class AdmissionDocument(msgspec.Struct):
     ticket: str | None
 
 
-@post(PATH, dto=Strict, return_dto=None, operation_id="attach", tags=["attachments"])
-async def attach(request: AnyRequest, session: fields.SessionName, data: JSONBody[Attach]) -> Response[AdmissionDocument]:
+@post(PATH, body=Attach, operation_id="attach", tags=["attachments"])
+async def attach(request: AnyRequest, session: fields.SessionName) -> Response[AdmissionDocument]:
     """Admit the caller to a job's runner. The ticket is good once, for a minute."""
+    data = await body_of(request, Attach)
     visit = visit_of(request)
     made = await attachments.attach(
         visit.desk.world, visit.caller, session, job=data.job, mode=data.mode, where=data.where, resume=data.attachment,
     )
     document = AdmissionDocument(made.attachment, made.job, made.address or None, made.ticket or None)
-    return answered(_encode(document), status=201, headers={"Cache-Control": "no-store"})
+    return answered(_encode(document), status=201, headers=[(b"cache-control", b"no-store")])
 
 
 @get(PATH, operation_id="list_attachments", tags=["attachments"])

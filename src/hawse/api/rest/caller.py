@@ -35,14 +35,15 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 class Visit:
-    """One request: the desk it came to, who asks, and the id under which the coordinator's log has it."""
+    """One request: the desk it came to, who asks, its id in the coordinator's log, and its body once that was read."""
 
-    __slots__ = ("caller", "desk", "id")
+    __slots__ = ("body", "caller", "desk", "id")
 
     def __init__(self, desk: Desk, caller: Caller, id: str) -> None:
         self.desk = desk
         self.caller = caller
         self.id = id
+        self.body: bytes | None = None
 
 
 AnyRequest = Request[Any, Any, Any]

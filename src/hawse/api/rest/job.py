@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter
 
 from hawse.api.rest import fields
-from hawse.api.rest.body import Strict
+from hawse.api.rest.body import body_of
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.page import Page, page_of
@@ -40,9 +40,10 @@ def spec_of(given: fields.JobSpec) -> JobSpec:
     )
 
 
-@post(PATH, dto=Strict, return_dto=None, operation_id="run_job", tags=["jobs"])
-async def run(request: AnyRequest, session: fields.SessionName, data: JSONBody[fields.JobSpec]) -> Response[Job]:
+@post(PATH, body=fields.JobSpec, operation_id="run_job", tags=["jobs"])
+async def run(request: AnyRequest, session: fields.SessionName) -> Response[Job]:
     """Add a job to a living session and start it."""
+    data = await body_of(request, fields.JobSpec)
     change = await once(request, 201, encode)
     job = await jobs.run(visit_of(request).desk.world, change.caller, session, spec_of(data))
     return answered(change.body(job), version=job.version, status=201)
@@ -86,10 +87,11 @@ async def stop(
 
 
 @post(
-    PATH + "/{job:str}/signal", status_code=200, dto=Strict, return_dto=None, operation_id="signal_job", tags=["jobs"]
+    PATH + "/{job:str}/signal", status_code=200, body=Signal, operation_id="signal_job", tags=["jobs"]
 )
-async def signal(request: AnyRequest, session: fields.SessionName, job: fields.JobName, data: JSONBody[Signal]) -> Response[Job]:
+async def signal(request: AnyRequest, session: fields.SessionName, job: fields.JobName) -> Response[Job]:
     """Send a signal to the job's main process group."""
+    data = await body_of(request, Signal)
     visit = visit_of(request)
     found = await jobs.signal(visit.desk.world, visit.caller, session, job, data.signal)
     return answered(encode(found), version=found.version)

@@ -7,7 +7,7 @@ code of the nearest domain error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -16,11 +16,12 @@ from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from hawse.api.rest.caller import AnyRequest, visit_of
-from hawse.api.rest.limits import BODY_BYTES_MAX
-from hawse.domain.errors import InternalError, Invalid, NotFound, Problem, TooLarge
+from hawse.api.rest.response import Answer, Header, answered
+from hawse.domain.errors import InternalError, Invalid, NotFound, Problem
 from hawse.services.world import Answered
 
 MEDIA_TYPE = "application/problem+json"
+_TYPE = (b"content-type", MEDIA_TYPE.encode())
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -47,20 +48,15 @@ def document(problem: Problem, *, status: int, request: str) -> bytes:
     return _encode({**problem.facts, **fixed})
 
 
-def headers_of(problem: Problem) -> dict[str, str]:
-    """Retry-After where asking again helps by itself; `Conflict` needs a new look first."""
-    return {"Retry-After": "1"} if problem.retry and problem.http in (429, 503) else {}
-
-
 def answer(
-    request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Mapping[str, str] | None = None
+    request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Iterable[Header] = ()
 ) -> Response[bytes]:
-    """The response that tells the problem."""
+    """The response that tells the problem; with Retry-After where asking again helps by itself."""
     code = status or problem.http
-    return Response(
-        document(problem, status=code, request=visit_of(request).id), status_code=code, media_type=MEDIA_TYPE,
-        headers={**headers_of(problem), **(headers or {})},
-    )
+    told = [_TYPE, *headers]
+    if problem.retry and code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        told.append((b"retry-after", b"1"))
+    return Answer(document(problem, status=code, request=visit_of(request).id), code, told)
 
 
 def on_problem(request: AnyRequest, error: Problem) -> Response[bytes]:
@@ -72,16 +68,13 @@ def on_problem(request: AnyRequest, error: Problem) -> Response[bytes]:
 
 def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """What Litestar refused."""
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    headers = [(b"allow", value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             return answer(request, NotFound("there is no such path", next_step="GET /schema lists all paths"))
         case HTTPStatus.METHOD_NOT_ALLOWED:
             problem = Invalid(f"{request.method} is not possible here")
             return answer(request, problem, status=error.status_code, headers=headers)
-        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            problem = TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes", limit=BODY_BYTES_MAX)
-            return on_problem(request, problem)
         case HTTPStatus.BAD_REQUEST if isinstance(error, ValidationException):
             return answer(request, Invalid(_said(error), parameters=error.extra))
         case status if status < 500:
@@ -105,8 +98,7 @@ def on_answered(_request: AnyRequest, error: Answered) -> Response[bytes]:
     """A retry: the first answer again."""
     first = error.answer
     version = msgspec.json.decode(first.body, type=_Versioned).version
-    headers = {"Idempotency-Replayed": "true"} | ({} if version is None else {"ETag": f'"{version}"'})
-    return Response(first.body, status_code=first.status, media_type="application/json", headers=headers)
+    return answered(first.body, version=version, status=first.status, headers=[(b"idempotency-replayed", b"true")])
 
 
 class _Versioned(msgspec.Struct):
@@ -118,8 +110,6 @@ def _said(error: ValidationException) -> str:
     extra: Any = error.extra
     if not isinstance(extra, list) or not extra:
         return "a parameter is missing or wrong"
-    if any(item.get("key") == "data" for item in extra):
-        return "the body is missing; it is a JSON object"
     parts = [f"{item.get('key')}: {item.get('message')}" for item in extra]
     return "; ".join(parts)[:500] or "a parameter is not valid"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from hawse.api.rest.body import raw_body
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.limits import KEY_LENGTH_MAX
 from hawse.domain.errors import Invalid
@@ -65,6 +66,6 @@ async def _digest(request: AnyRequest) -> str:
     digest = hashlib.blake2b(digest_size=20)
     parts = [scope["method"].encode(), scope["raw_path"], scope["query_string"]]
     parts += [request.headers.get(name, "").encode("latin-1") for name in _DIGESTED]
-    for part in (*parts, await request.body()):
+    for part in (*parts, await raw_body(request)):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()

@@ -1,20 +1,42 @@
-"""Answers whose bytes are made already: JSON that may also stand in the store as a request's first answer."""
+"""Answers whose bytes are made already: JSON that may also stand in the store as a request's first answer.
+
+Sent as they are: Litestar's general response looks at encodings, cookies and background tasks, which there are none of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from litestar import Response
 
-from hawse.api.rest.version import tag
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+Header = tuple[bytes, bytes]
+_JSON = (b"content-type", b"application/json")
+
+
+class Answer(Response[Any]):
+    """A whole answer: status, headers, bytes."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[Header]) -> None:  # nothing of Response's is used
+        told = [*headers, (b"content-length", b"%d" % len(body))]
+        self._head: Any = {"type": "http.response.start", "status": status, "headers": told}
+        self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._serve
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(self._head)
+        await send(self._body)
 
 
 def answered(
-    body: bytes, *, version: int | None = None, status: int = 200, headers: Mapping[str, str] | None = None
+    body: bytes, *, version: int | None = None, status: int = 200, headers: Iterable[Header] = ()
 ) -> Response[Any]:
     """JSON bytes, with the object's version as ETag."""
-    told = dict(headers or {})
     if version is not None:
-        told |= tag(version)
-    return Response(body, status_code=status, media_type="application/json", headers=told)
+        return Answer(body, status, (_JSON, (b"etag", b'"%d"' % version), *headers))
+    return Answer(body, status, (_JSON, *headers))

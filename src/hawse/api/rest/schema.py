@@ -145,8 +145,7 @@ def _limit(parameter: Json, declared: ParameterKwarg) -> None:
 
 
 def _body(handler: HTTPRouteHandler) -> Any:
-    field = handler.parsed_data_field
-    return None if field is None else field.annotation
+    return handler.opt.get("body")
 
 
 def _result(handler: HTTPRouteHandler) -> Any:

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, delete, get, patch, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter
 
 from hawse.api.rest import fields
-from hawse.api.rest.body import Strict
+from hawse.api.rest.body import body_of
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.job import spec_of
 from hawse.api.rest.limits import PAGE_DEFAULT
@@ -64,17 +64,18 @@ def encode(view: SessionView) -> bytes:
     )
 
 
-@post(PATH, dto=Strict, return_dto=None, operation_id="create_session", tags=["sessions"])
-async def create(request: AnyRequest, data: JSONBody[NewSession]) -> Response[SessionDocument]:
+@post(PATH, body=NewSession, operation_id="create_session", tags=["sessions"])
+async def create(request: AnyRequest) -> Response[SessionDocument]:
     """Create a session, and its first job with it."""
+    data = await body_of(request, NewSession)
     change = await once(request, 201, encode)
     wanted = sessions.NewSession(
         alias=data.alias, description=data.description, labels=data.labels, lease=Lease(data.lease),
         job=spec_of(data.job) if data.job is not None else None,
     )
     made = await sessions.create(visit_of(request).desk.world, change.caller, wanted)
-    location = {"Location": f"{PATH}/{made.session.id}"}
-    return answered(change.body(made), version=made.session.version, status=201, headers=location)
+    location = (b"location", f"{PATH}/{made.session.id}".encode())
+    return answered(change.body(made), version=made.session.version, status=201, headers=[location])
 
 
 @get(PATH, operation_id="list_sessions", tags=["sessions"])
@@ -97,9 +98,10 @@ async def get_one(request: AnyRequest, session: fields.SessionName) -> Response[
     return answered(encode(found), version=found.session.version)
 
 
-@patch(PATH + "/{session:str}", dto=Strict, return_dto=None, operation_id="describe_session", tags=["sessions"])
-async def describe(request: AnyRequest, session: fields.SessionName, data: JSONBody[SessionChange]) -> Response[SessionDocument]:
+@patch(PATH + "/{session:str}", body=SessionChange, operation_id="describe_session", tags=["sessions"])
+async def describe(request: AnyRequest, session: fields.SessionName) -> Response[SessionDocument]:
     """Change alias, description or labels; with If-Match only if nobody was faster."""
+    data = await body_of(request, SessionChange)
     change = await once(request, 200, encode)
     made = await sessions.describe(
         visit_of(request).desk.world, change.caller, session, version=expected(request),

@@ -22,8 +22,3 @@ def expected(request: AnyRequest) -> int | None:
     if found is None:
         raise Invalid('If-Match is a version in quotes, as ETag told it: "3"')
     return int(found[1])
-
-
-def tag(version: int) -> dict[str, str]:
-    """The header that tells a version."""
-    return {"ETag": f'"{version}"'}

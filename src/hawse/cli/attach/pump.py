@@ -37,13 +37,14 @@ _OFFSET = Struct(">QB")
 
 # Events beyond the frame types of wire.terminal, which are all positive.
 LINK_GONE, INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, NONSENSE, TIMEOUT = -1, -2, -3, -4, -5, -6, -7, -8
+_OF_USER = (INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP)  # these outlast a link
 
 
 class Pump:
     """input_fd: -1 when nothing is typed. wake_fd: readable when a signal came. offset: of the next output byte."""
 
     __slots__ = (
-        "_buffer", "_events", "_listens", "_poll", "_socket_fd", "_unsent", "error_fd",
+        "_buffer", "_events", "_has_more", "_listens", "_poll", "_socket_fd", "_unsent", "error_fd",
         "input_fd", "keys", "modes", "offset", "output_fd", "sends_input", "sock", "wake_fd",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Pump:
         self._buffer = b""
         self._unsent = b""
         self._listens = True
+        self._has_more = False
         self._events: list[tuple[int, bytes]] = []
         self._poll = select.poll()
 
@@ -75,6 +77,8 @@ class Pump:
         self.sock = sock
         self._socket_fd = -1 if sock is None else sock.fileno()
         self._buffer = self._unsent = b""
+        self._has_more = False
+        self._events = [event for event in self._events if event[0] in _OF_USER]
         self._listens = sock is None
         self._watch()
 
@@ -120,6 +124,10 @@ class Pump:
         while True:
             if self._events:
                 return self._events.pop(0)
+            if self._has_more:
+                self._has_more = False
+                self._received(self._buffer)
+                continue
             for fd, mask in self._poll.poll(timeout_ms) or ((_NOBODY, 0),):
                 if fd == self._socket_fd:
                     self._socket_ready(mask)
@@ -170,8 +178,10 @@ class Pump:
                 self.offset = offset + length - OUTPUT_HEADER_BYTES
             elif kind == RESTORE:
                 self._show(body, self.output_fd)
-            else:
+            else:  # what comes behind it waits: the owner may change what it means
                 self._events.append((kind, bytes(body)))
+                self._has_more = True
+                break
         self._buffer = data[at:]
 
     def _show(self, data: memoryview, fd: int) -> None:

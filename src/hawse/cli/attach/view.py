@@ -184,18 +184,18 @@ class View:
         if event == pumps.WOKEN:
             return self._signalled(body)
         if event == pumps.KEY_DETACH:
-            self._goodbye("asked")
+            self._goodbye()
             return DETACHED
         if event == pumps.KEY_HELP and self._keys.key is not None:
             self._tell(help_line(self._keys.key))
         elif event == pumps.INPUT_GONE:
             if self.raw:
-                self._goodbye("lost")
+                self._goodbye()
                 return CLOSED
             if self._takes_input:
                 self._pump.send(frame(terminal.INPUT_END))
         elif event == pumps.OUTPUT_GONE:
-            self._goodbye("lost")
+            self._goodbye()
             return CLOSED
         return ""
 
@@ -203,7 +203,7 @@ class View:
         self._wake.handled()
         for number in numbers:
             if number in (signal.SIGHUP, signal.SIGTERM):
-                self._goodbye("lost")
+                self._goodbye()
                 return CLOSED
             if number == signal.SIGWINCH and self.raw:
                 self._pump.send(terminal.resize(*size(1)))
@@ -212,7 +212,7 @@ class View:
             elif number == signal.SIGINT:
                 self._interrupts += 1
                 if self._interrupts > 1 or self.mode != "control" or self.raw:
-                    self._goodbye("asked")
+                    self._goodbye()
                     return LEFT
                 self._pump.send(terminal.message(terminal.SIGNAL, signal="INT"))
         return ""
@@ -248,13 +248,13 @@ class View:
             return "" if self._mended(str(said.get("detail"))) else ENDED
         raise Broken(f"the runner of {self.name} refuses: {said.get('detail')}", next_step=str(said.get("next") or ""))
 
-    def _goodbye(self, reason: str) -> None:
+    def _goodbye(self) -> None:
         """Say that we leave; if that cannot be said, the runner sees that the link is gone."""
         if self._sock is None:
             return
         try:
             self._sock.settimeout(GOODBYE_S)
-            self._sock.sendall(terminal.detach(reason))
+            self._sock.sendall(terminal.detach("asked"))
         except OSError:
             pass
 

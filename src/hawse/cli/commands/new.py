@@ -118,8 +118,7 @@ def _created(server: Server, name: str | None, **rest: object) -> Session:
             return server.create(name or friendly_name(), **rest)  # type: ignore[arg-type]
         except Clash as error:
             if name is not None:
-                if not error.next_step:
-                    error.next_step = f"attach to it: hawse attach {name}; or choose another name"
+                error.next_step = f"attach to it: hawse attach {name}; or choose another name"
                 raise
     raise Clash("every name that was tried is taken", next_step="give a name: hawse new NAME")
 

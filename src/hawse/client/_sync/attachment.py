@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
 from hawse.client.link_sync import Link, now, pause
@@ -62,6 +62,7 @@ class Attachment:
         self._link: Link | None = None
         self._frames = FrameReader(body_bytes_max=terminal.SERVER_BODY_BYTES_MAX)
         self._is_over = False
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Attachment:
         if self._link is None and not self._is_over:
@@ -151,20 +152,30 @@ class Attachment:
                 yield chunk
 
     def _received(self, link: Link) -> list[Chunk]:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            self._fail(failure)
         try:
             data = link.receive(READ_BYTES, now() + SILENCE_S)
         except LinkLate:
             return []
         if not data:
             raise LinkBroken("the runner closed the link")
+        chunks: list[Chunk] = []
         try:
-            chunks = []
             for kind, body in self._frames.feed(data):
                 chunks += self._frame(link, kind, body)
-            return chunks
-        except WireError as error:
-            self._unlink()
+        except (WireError, ValueError, LinkBroken, Problem) as error:
+            if not chunks:
+                self._fail(error)
+            self._failure = error  # first what came before it
+        return chunks
+
+    def _fail(self, error: Exception) -> NoReturn:
+        self._unlink()
+        if isinstance(error, WireError | ValueError):
             raise Broken(f"the runner of job {self.job.name} sent nonsense: {error}") from error
+        raise error
 
     def _frame(self, link: Link, kind: int, body: bytes) -> list[Chunk]:
         if kind == terminal.OUTPUT:

@@ -170,7 +170,7 @@ async def a_unit_that_read_a_session_moves_it_as_it_read_it(open_store: OpenStor
 
             def end(unit: Unit, session: Session = session) -> None:
                 now = unit.session(session.id)
-                if not unit.jobs(session.id):
+                if now.state in sessions.LIVING and not unit.jobs(session.id):
                     unit.change(now, ended(now), kind="session.ended", by="x")
 
             def add(unit: Unit, session: Session = session) -> None:

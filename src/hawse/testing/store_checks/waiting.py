@@ -35,9 +35,9 @@ async def an_event_wakes_who_waits_for_it(open_store: OpenStore) -> None:
         session, elsewhere = new_session("train"), new_session("other")
         await create(store, session, elsewhere)
         for handle in (store, other):
-            assert await handle.wait_event(session.id, after=0, timeout_s=SOON_S) == 1, "it is there already"
-            assert await handle.wait_event(session.id, after=1, timeout_s=0.01) == 1, "the time is over"
             seq = await store.read(lambda view: view.last_seq(session.id))
+            assert await handle.wait_event(session.id, after=0, timeout_s=SOON_S) == seq, "it is there already"
+            assert await handle.wait_event(session.id, after=seq, timeout_s=0.01) == seq, "the time is over"
             waiting = asyncio.ensure_future(_wait_until(handle, session.id, after=seq))
             await asyncio.sleep(0.02)
             assert not waiting.done()
