@@ -1,8 +1,8 @@
 """Stores: durable changes a second from 32 tasks, and what one costs; beside one commit per change through a thread.
 
 A change moves a row (its version compared), appends its event, and stores an effect. SQLite with synchronous FULL;
-PostgreSQL with fsync, its own server. The peer does the same statements as most asyncio programs do today: each statement
-is an errand to one thread (as in aiosqlite), each change has its own COMMIT, synchronous FULL as well.
+PostgreSQL with fsync, its own server. The peer does the same statements as most asyncio programs do today: each
+statement is an errand to one thread (as in aiosqlite), each change has its own COMMIT, synchronous FULL as well.
 Busy: the loop has other work all the time and never rests.
 """
 
@@ -251,7 +251,8 @@ def main() -> None:
             dsn, stop = server
             figures += asyncio.run(postgres(dsn, seconds))
         add_ratios(figures, to=("one commit each",))
-        figures.sort(key=lambda one: [f.what for f in figures].index(one.what))
+        order = [one.what for one in figures]
+        figures.sort(key=lambda one: order.index(one.what))
         show(figures, as_json=options.json)
     finally:
         with suppress(subprocess.CalledProcessError):

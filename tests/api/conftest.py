@@ -1,10 +1,10 @@
 """A REST interface for tests: the real listener on a real socket, over a memory store and runners that only pretend.
 
-    def test_it(rest):
-        async def main():
-            async with rest.stage() as stage:
-                answer = await rest.ask(stage.path, "GET", "/healthz")
-        rest.run(main())
+def test_it(rest):
+    async def main():
+        async with rest.stage() as stage:
+            answer = await rest.ask(stage.path, "GET", "/healthz")
+    rest.run(main())
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -36,8 +36,15 @@ from hawse.testing.memory_store import MemoryStore
 
 T = TypeVar("T")
 FACTS = {
-    "version": "0", "pid": 1, "started_at": 0.0, "store": "sqlite", "store_version": 1, "engine": "python",
-    "state_dir": "/s", "host": "h", "boot_id": "b",
+    "version": "0",
+    "pid": 1,
+    "started_at": 0.0,
+    "store": "sqlite",
+    "store_version": 1,
+    "engine": "python",
+    "state_dir": "/s",
+    "host": "h",
+    "boot_id": "b",
 }
 
 
@@ -94,7 +101,8 @@ class Logs:
         data = whole.data[offset : offset + bytes_max]
         spans = tuple(
             (max(o, offset), min(o + n, offset + len(data)) - max(o, offset), s)
-            for o, n, s in whole.spans if o < offset + len(data) and o + n > offset
+            for o, n, s in whole.spans
+            if o < offset + len(data) and o + n > offset
         )
         return Piece(data, offset, offset + len(data), whole.end, whole.damaged, spans)
 
@@ -129,7 +137,10 @@ async def stage(*, owner: int | None = None, connections_max: int | None = None)
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run())
             desk = Desk(
-                world=world, owner=os.getuid() if owner is None else owner, facts=FACTS, log=lines.append,
+                world=world,
+                owner=os.getuid() if owner is None else owner,
+                facts=FACTS,
+                log=lines.append,
                 feeds=Feeds(world.store, tasks),
             )
             listener = Listener(desk, connections_max=connections_max)
@@ -176,7 +187,12 @@ class Link:
         return cls(*await asyncio.open_unix_connection(path, limit=1 << 24))
 
     async def ask(
-        self, method: str, target: str, body: object = None, *, headers: Mapping[str, str] | None = None,
+        self,
+        method: str,
+        target: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
     ) -> Answer:
         """Send one request and read its answer."""
@@ -230,6 +246,13 @@ async def ask(path: str, method: str, target: str, body: object = None, **more: 
     """One request on a connection of its own."""
     async with link(path) as one:
         return await one.ask(method, target, body, **more)
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = 20.0) -> None:
+    """Wait for a condition inside the loop."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - it is a state of many objects, which have no common event
+            await asyncio.sleep(0.005)
 
 
 def run(main: Coroutine[Any, Any, T], *, timeout_s: float = 60.0) -> T:

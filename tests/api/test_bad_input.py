@@ -11,15 +11,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-NAMES = st.sampled_from(["alias", "description", "labels", "lease", "job", "argv", "env", "cwd", "tty", "signal", "mode", "where"])
+NAMES = st.sampled_from(
+    ["alias", "description", "labels", "lease", "job", "argv", "env", "cwd", "tty", "signal", "mode", "where"]
+)
 BODIES = st.binary(max_size=300) | st.builds(
     lambda fields: json.dumps(fields).encode(), st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=5)
 )
-SEGMENT = st.sampled_from(["v1", "sessions", "a", "jobs", "b", "signal", "attachments", "events", "logs", "schema", "%00", "..", ""])
+SEGMENT = st.sampled_from(
+    ["v1", "sessions", "a", "jobs", "b", "signal", "attachments", "events", "logs", "schema", "%00", "..", ""]
+)
 TARGETS = st.builds(
     lambda parts, query: "/" + "/".join(parts) + (f"?{query}" if query else ""),
     st.lists(SEGMENT, max_size=6),
-    st.sampled_from(["", "limit=1", "from=%ff", "wait_s=1e-9", "tail=0", "after=\x7f", "&&==", "since=1e400", "state=all", "%"]),
+    st.sampled_from(
+        ["", "limit=1", "from=%ff", "wait_s=1e-9", "tail=0", "after=\x7f", "&&==", "since=1e400", "state=all", "%"]
+    ),
 )
 METHODS = st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "HEAD", "TRACE"])
 KNOWN = {200, 201, 202, 204, 400, 404, 405, 409, 410, 412, 413, 415, 422, 429, 503}
@@ -45,7 +51,12 @@ def test_any_request_gets_an_answer_that_is_no_mistake_of_ours(rest, requests):
 
 
 @settings(max_examples=40)
-@given(st.lists(st.binary(max_size=80) | st.sampled_from([b"GET / HTTP/1.1\r\n", b"\r\n", b"Content-Length: 3\r\n\r\n"]), max_size=8))
+@given(
+    st.lists(
+        st.binary(max_size=80) | st.sampled_from([b"GET / HTTP/1.1\r\n", b"\r\n", b"Content-Length: 3\r\n\r\n"]),
+        max_size=8,
+    )
+)
 def test_any_bytes_do_no_harm(rest, parts):
     async def main():
         async with rest.stage() as stage:

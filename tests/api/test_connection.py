@@ -97,7 +97,9 @@ def test_a_head_has_a_limit(rest, sent):
     rest.run(main())
 
 
-@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100])
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\x01", b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100]
+)
 def test_what_is_no_http_is_told_so(rest, sent):
     async def main():
         async with rest.stage() as stage:
@@ -205,8 +207,7 @@ def test_when_all_are_busy_the_newcomer_is_told(rest):
                 asyncio.create_task(rest.ask(stage.path, "GET", "/v1/sessions/a/events?from=9&wait_s=30"))
                 for _ in range(3)
             ]
-            while len(stage.desk._waiting) < 3:
-                await asyncio.sleep(0.01)
+            await rest.until(lambda: len(stage.desk._waiting) == 3)
             got = await raw(stage.path)
             assert got.startswith(b"HTTP/1.1 503")
             assert b'"code":"limit_reached"' in got
@@ -243,7 +244,12 @@ def test_each_request_has_one_line_in_the_log_without_its_query(rest):
             answer = await rest.ask(stage.path, "GET", "/v1/sessions?after=secret")
             line = stage.lines[-1]
             assert line["request"] == answer.headers["hawse-request"]
-            assert (line["method"], line["path"], line["status"], line["peer"]) == ("GET", "/v1/sessions", 200, os.getpid())
+            assert (line["method"], line["path"], line["status"], line["peer"]) == (
+                "GET",
+                "/v1/sessions",
+                200,
+                os.getpid(),
+            )
             assert "secret" not in str(line)
 
     rest.run(main())

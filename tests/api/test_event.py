@@ -49,7 +49,9 @@ async def follow(rest, path, session, *, after=None, start=None):
 async def change(rest, path, session, count):
     async with rest.link(path) as http:
         for n in range(count):
-            answer = await http.ask("PATCH", f"/v1/sessions/{session}", {"description": f"{n} {asyncio.get_running_loop().time()}"})
+            answer = await http.ask(
+                "PATCH", f"/v1/sessions/{session}", {"description": f"{n} {asyncio.get_running_loop().time()}"}
+            )
             assert answer.status == 200
 
 
@@ -112,7 +114,9 @@ def test_a_feed_gives_every_event_once_and_ends_with_the_session(rest):
     rest.run(main())
 
 
-@pytest.mark.parametrize(("after", "start", "first"), [(None, None, 1), (None, 4, 4), (5, None, 6), (5, 1, 6), (None, 0, 1)])
+@pytest.mark.parametrize(
+    ("after", "start", "first"), [(None, None, 1), (None, 4, 4), (5, None, 6), (5, 1, 6), (None, 0, 1)]
+)
 def test_a_feed_resumes_behind_the_last_event_that_was_seen(rest, after, start, first):
     async def main():
         async with rest.stage() as stage:
@@ -161,11 +165,7 @@ def test_followers_that_come_and_go_miss_nothing(rest, monkeypatch):
                 for step in (1, 3, 17, 100, 301):
                     tasks.create_task(reader(step))
                 tasks.create_task(change(rest, stage.path, "a", 300))
-            for _ in range(100):
-                if not stage.desk.feeds._feeds:
-                    break
-                await asyncio.sleep(0.01)
-            assert stage.desk.feeds._feeds == {}
+            await rest.until(lambda: not stage.desk.feeds._feeds)
 
     rest.run(main())
 
@@ -204,16 +204,16 @@ def test_a_reader_that_does_not_read_is_cut_and_comes_back(rest, monkeypatch):
                 for n in range(1500):
                     await http.ask("PATCH", "/v1/sessions/a", {"description": f"{n}" * 200})
             assert await counting == list(range(1, 1502))  # nobody else notices
-            for _ in range(200):
-                if len(stage.listener.state.connections) == 1:
-                    break
-                await asyncio.sleep(0.05)
-            assert len(stage.listener.state.connections) == 1  # the quick one
+            await rest.until(lambda: len(stage.listener.state.connections) == 1)  # the quick one
             data = b""
             while part := await slow[0].read(1 << 20):
                 data += part
             assert len(data) < 2_000_000
-            last = max(int(line[4:]) for line in data.split(b"\r\n")[-1].split(b"\n") + data.split(b"\n") if line.startswith(b"id: "))
+            last = max(
+                int(line[4:])
+                for line in data.split(b"\r\n")[-1].split(b"\n") + data.split(b"\n")
+                if line.startswith(b"id: ")
+            )
             assert last < 1501
             again = await follow(rest, stage.path, "a", after=last - 1)
             assert await numbers(again, 1502 - last) == list(range(last, 1502))
@@ -233,8 +233,7 @@ def test_a_stop_ends_feeds_and_long_polls(rest):
                 asyncio.create_task(rest.ask(stage.path, "GET", target))
                 for target in ("/v1/sessions/a/jobs/true?wait_s=50", "/v1/sessions/a/events?from=900&wait_s=50")
             ]
-            while len(stage.desk._waiting) < 2:
-                await asyncio.sleep(0.01)
+            await rest.until(lambda: len(stage.desk._waiting) == 2)
             began = asyncio.get_running_loop().time()
             await stage.listener.aclose()
             assert asyncio.get_running_loop().time() - began < 2
@@ -245,5 +244,3 @@ def test_a_stop_ends_feeds_and_long_polls(rest):
             http.close()
 
     rest.run(main())
-
-

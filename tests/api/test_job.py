@@ -82,14 +82,15 @@ def test_bytes_that_are_no_text_come_as_base64(rest):
     async def main():
         async with rest.stage() as stage, rest.link(stage.path) as http:
             spec = {
-                "argv": [coded(b"/bin/\xff"), coded(b"a b")], "env": {coded(b"K"): coded(b"\xfe")}, "cwd": coded(b"/\xfd"),
+                "argv": [coded(b"/bin/\xff"), coded(b"a b")],
+                "env": {coded(b"K"): coded(b"\xfe")},
+                "cwd": coded(b"/\xfd"),
                 "encoding": "base64",
             }
             await http.ask("POST", "/v1/sessions", {"alias": "a"})
             made = await http.ask("POST", "/v1/sessions/a/jobs", spec)
             assert made.json["command"] == ["/bin/�", "a b"]
-            while made.json["id"] not in stage.launcher.running:
-                await asyncio.sleep(0.01)
+            await rest.until(lambda: made.json["id"] in stage.launcher.running)
             order = stage.launcher.running[made.json["id"]].order
             assert (order.encoding, order.argv[0]) == ("base64", coded(b"/bin/\xff"))
 
@@ -99,11 +100,32 @@ def test_bytes_that_are_no_text_come_as_base64(rest):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"argv": []}, {"argv": [""]}, {"argv": "ls"}, {"argv": ["a\0"]}, {"env": {"A=B": "c"}}, {"env": {"": "c"}},
-        {"env": {"A": 1}}, {"cwd": "here"}, {"cwd": ""}, {"umask": -1}, {"umask": 512}, {"umask": "022"}, {"tty": True},
-        {"tty": {"columns": -1, "rows": 1}}, {"tty": {"columns": 10001, "rows": 1}}, {"tty": {"columns": 80}},
-        {"grace_s": -1}, {"grace_s": 1e9}, {"grace_s": "5"}, {"stdin": "maybe"}, {"on_lost": "weep"}, {"name": "a/b"},
-        {"name": "00000000-0000-7000-8000-000000000000"}, {"encoding": "base64"}, {"log_bytes_max": -1}, {"extra": 1},
+        {"argv": []},
+        {"argv": [""]},
+        {"argv": "ls"},
+        {"argv": ["a\0"]},
+        {"env": {"A=B": "c"}},
+        {"env": {"": "c"}},
+        {"env": {"A": 1}},
+        {"cwd": "here"},
+        {"cwd": ""},
+        {"umask": -1},
+        {"umask": 512},
+        {"umask": "022"},
+        {"tty": True},
+        {"tty": {"columns": -1, "rows": 1}},
+        {"tty": {"columns": 10001, "rows": 1}},
+        {"tty": {"columns": 80}},
+        {"grace_s": -1},
+        {"grace_s": 1e9},
+        {"grace_s": "5"},
+        {"stdin": "maybe"},
+        {"on_lost": "weep"},
+        {"name": "a/b"},
+        {"name": "00000000-0000-7000-8000-000000000000"},
+        {"encoding": "base64"},
+        {"log_bytes_max": -1},
+        {"extra": 1},
     ],
 )
 def test_a_wrong_spec_is_refused(rest, wrong):

@@ -93,12 +93,9 @@ def test_a_reader_of_a_big_piece_that_stops_reading_is_cut(rest, monkeypatch):
             readers = [await asyncio.open_unix_connection(stage.path, limit=1024) for _ in range(20)]
             for _, writer in readers:
                 writer.write(f"GET /v1/sessions/a/logs/true?limit={size} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-            for _ in range(200):
-                if not stage.listener.state.connections and len(stage.lines) == 21:
-                    break
-                assert (await rest.ask(stage.path, "GET", "/healthz")).status == 200
-                await asyncio.sleep(0.05)
-            assert not [c for c in stage.listener.state.connections if not c.is_waiting]
+            await rest.until(lambda: len(stage.listener.state.connections) >= 20)
+            assert (await rest.ask(stage.path, "GET", "/healthz")).status == 200
+            await rest.until(lambda: not stage.listener.state.connections)
             for _, writer in readers:
                 writer.close()
 

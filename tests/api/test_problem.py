@@ -29,7 +29,9 @@ def test_an_error_tells_its_own_columns(rest, kind, monkeypatch):
     rest.run(main())
 
 
-@pytest.mark.parametrize("error", [RuntimeError("secret /home/x"), KeyError("secret"), RecursionError(), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("secret /home/x"), KeyError("secret"), RecursionError(), AssertionError()]
+)
 def test_our_bug_is_logged_and_not_shown(rest, monkeypatch, caplog, error):
     async def fails(*_args, **_more):
         raise error
@@ -85,7 +87,9 @@ def test_what_is_wrong_with_a_request_is_told(rest, method, target, status, code
             await http.ask("POST", "/v1/sessions", {"alias": "a", "job": rest.JOB | {"name": "b"}})
             answer = await http.ask(method, target)
             assert (answer.status, answer.json["code"], answer.headers["content-type"]) == (
-                status, code, "application/problem+json",
+                status,
+                code,
+                "application/problem+json",
             )
             if status == 405:
                 assert set(answer.headers["allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
@@ -94,7 +98,19 @@ def test_what_is_wrong_with_a_request_is_told(rest, method, target, status, code
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[1", b"\xff\xfe", b'{"alias": "\xff"}', b'{"alias": "a"} x', b"null", b"3", b"[" * 100_000, b'{"a":' * 5000]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[1",
+        b"\xff\xfe",
+        b'{"alias": "\xff"}',
+        b'{"alias": "a"} x',
+        b"null",
+        b"3",
+        b"[" * 100_000,
+        b'{"a":' * 5000,
+    ],
 )
 def test_a_body_that_is_no_json_is_told(rest, body):
     async def main():
@@ -108,3 +124,16 @@ def test_a_body_that_is_no_json_is_told(rest, body):
 def test_facts_never_replace_a_fixed_field():
     problem = errors.Clash("x", code="evil", request="evil", other=object)
     assert b"evil" not in document(problem, status=409, request="1")
+
+
+def test_options_tell_what_is_possible(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            for target, methods in (
+                ("/v1/sessions", "GET, OPTIONS, POST"),
+                ("/v1/sessions/a", "DELETE, GET, OPTIONS, PATCH"),
+            ):
+                answer = await http.ask("OPTIONS", target)
+                assert (answer.status, answer.headers["allow"]) == (204, methods)
+
+    rest.run(main())

@@ -24,7 +24,11 @@ def test_a_session_lives_and_ends(rest):
             assert ended.status == 202
             assert (await http.ask("GET", "/v1/sessions/train/jobs/true?wait_s=10")).json["outcome"]["signal"] == 15
             gone = (await http.ask("GET", "/v1/sessions/train")).json
-            assert (gone["state"], gone["end_reason"], gone["ended_by"]) == ("ended", "enough", f"uid:{rest.os.getuid()}")
+            assert (gone["state"], gone["end_reason"], gone["ended_by"]) == (
+                "ended",
+                "enough",
+                f"uid:{rest.os.getuid()}",
+            )
             assert (await http.ask("DELETE", "/v1/sessions/train")).status == 202  # safe to repeat
 
     rest.run(main())
@@ -69,10 +73,14 @@ def test_a_race_is_told_with_the_present_version(rest):
     async def main():
         async with rest.stage() as stage:
             made = (await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "a"})).json
-            answers = await asyncio.gather(*(
-                rest.ask(stage.path, "PATCH", "/v1/sessions/a", {"description": f"by {n}"}, headers={"If-Match": '"1"'})
-                for n in range(20)
-            ))
+            answers = await asyncio.gather(
+                *(
+                    rest.ask(
+                        stage.path, "PATCH", "/v1/sessions/a", {"description": f"by {n}"}, headers={"If-Match": '"1"'}
+                    )
+                    for n in range(20)
+                )
+            )
             won = [answer for answer in answers if answer.status == 200]
             lost = [answer for answer in answers if answer.status == 412]
             assert (len(won), len(lost)) == (1, 19)

@@ -33,15 +33,16 @@ class Screen:
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
 
-    def take(self, timeout_s: float = 0.05) -> None:
-        """Show what has come."""
+    def take(self, timeout_s: float = 0.05) -> bool:
+        """Show what has come; was there anything?"""
         try:
             data = self.child.read_nonblocking(1 << 16, timeout_s)
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return
+            return False
         self.raw += data
         # pyte does not know '>' or '?' in "ESC [ > 4 m" and takes it for underlining
         self._stream.feed(re.sub(rb"\x1b\[[>?][0-9;]*m", b"", data))
+        return True
 
     @property
     def text(self) -> str:
@@ -78,7 +79,8 @@ class Screen:
         while self.child.isalive():
             self.take()
             assert time.monotonic() < deadline, f"it did not end; the screen shows:\n{self.text}"
-        self.take()
+        while self.take():
+            pass
         self.child.close()
         if self.child.exitstatus is None:
             return -(self.child.signalstatus or 0)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -287,6 +286,18 @@ def test_run_on_a_terminal(hawse, terminal):
     assert screen.ended() == 6
 
 
+def test_a_job_without_a_terminal(hawse, terminal):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    hawse("run", "-d", "s", "--name", "j", "--", "sh", "-c", "trap '' INT; echo ready; while :; do sleep 0.1; done")
+    screen = terminal("attach", "s/j")
+    screen.until("ready")
+    assert "has no terminal" in screen.text
+    screen.type("\x03")
+    assert screen.ended() == 0
+    assert "[detached from s/j; return with: hawse attach s/j]" in screen.text
+    assert hawse.json("show", "s/j")["state"] == "running"
+
+
 def test_a_session_of_its_own_inside_itself_is_refused(hawse, terminal):
     screen = terminal("new", "s", "--", *SHELL)
     screen.until("in$")
@@ -306,12 +317,6 @@ def test_a_list_on_a_terminal_has_a_bold_head_and_fits(hawse, terminal):
 
 def test_many_bytes_all_come(hawse, terminal):
     hawse("new", "-d", "s", "--keep", "--", "true")
-    done = subprocess.run(
-        ["script", "-qec", f"{' '.join(hawse.program)} run -t s -- seq 1 20000", "/dev/null"],
-        capture_output=True,
-        env=hawse.environ,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
-    numbers = re.findall(rb"^(\d+)\r*$", done.stdout, re.M)
-    assert [int(n) for n in numbers] == list(range(1, 20001))
+    screen = terminal("run", "-t", "s", "--", "seq", "1", "20000")
+    assert screen.ended() == 0
+    assert [int(n) for n in re.findall(rb"(\d+)\r\n", screen.raw)] == list(range(1, 20001))

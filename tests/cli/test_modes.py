@@ -48,5 +48,13 @@ def test_any_bytes_are_harmless(parts):
     modes = Modes()
     for part in parts:
         modes.see(part)
-    assert modes.undo().endswith(b"\x1b[m")
+    assert modes.undo().removesuffix(b"\r\n").endswith(b"\x1b[m")
     assert len(modes._tail) <= 64
+
+
+@pytest.mark.parametrize(
+    ("printed", "ends"),
+    [(b"", False), (b"line\r\n", False), (b"prompt$ ", True), (b"x" + VIM, False), (VIM + b"\x1b[?1049l$ ", True)],
+)
+def test_what_is_said_afterwards_begins_a_line(printed, ends):
+    assert undone(printed).endswith(b"\r\n") == ends

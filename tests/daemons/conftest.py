@@ -55,8 +55,13 @@ class Coordinator:
         """Start it and do not wait."""
         with open(self.said, "w") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hawse.daemons.coordinator", *words], stdin=subprocess.DEVNULL, stdout=said,
-                stderr=said, cwd="/", start_new_session=True, text=True,
+                [sys.executable, "-m", "hawse.daemons.coordinator", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                cwd="/",
+                start_new_session=True,
+                text=True,
             )
         return self.process
 

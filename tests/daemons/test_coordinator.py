@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import threading
@@ -91,7 +92,7 @@ def test_a_state_of_another_machine_is_refused(coordinator):
         ("[store]\nurl = 5\n", 64, "url is a text"),
         ("[store\n", 64, "can't be read"),
         ('[store]\nurl = "mysql://user:s3cret@h/x"\n', 64, "mysql"),
-        ('[store]\nurl = "postgresql://user:s3cret@127.0.0.1:1/x?connect_timeout=1"\n', 69, ""),
+        ('[store]\nurl = "postgresql://user:s3cret@127.0.0.1:1/x?connect_timeout=1"\n', 69, "PostgreSQL"),
     ],
 )
 def test_a_wrong_configuration_is_told_without_its_secrets(coordinator, places, text, code, said):
@@ -269,3 +270,40 @@ def test_help_says_what_can_be_given(coordinator):
         ["python", "-m", "hawse.daemons.coordinator", "--help"], stdout=subprocess.PIPE, text=True
     ) as process:
         assert "--state-dir" in process.communicate(timeout=20)[0]
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_alone(coordinator):
+    coordinator.start()
+    coordinator.stop()
+    database = coordinator.state / "hawse.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (9999, 'from the future')")
+    connection.close()
+    before = database.read_bytes()
+    assert coordinator.launch().wait(20) == 69
+    said = coordinator.said.read_text()
+    assert "version 9999" in said
+    assert "Traceback" not in said
+    assert database.read_bytes() == before
+
+
+def test_it_serves_from_postgresql(coordinator, postgres_database, places):
+    user, path = "postgres", Path(postgres_database.split()[0].removeprefix("host="))
+    name = postgres_database.rsplit("=", 1)[1]
+    places.config.mkdir()
+    (places.config / "config.toml").write_text(f'[store]\nurl = "postgresql://{user}@/{name}?host={path}&port=5432"\n')
+    coordinator.start()
+    assert coordinator.ask("GET", "/v1/status")[1]["store"] == "postgresql"
+    assert coordinator.ask("POST", "/v1/sessions", {"alias": "a"}, **{"Idempotency-Key": "k"})[0] == 201
+    followers = [Follower(coordinator.socket, "a", 21) for _ in range(5)]
+    for follower in followers:
+        follower.start()
+    for n in range(20):
+        assert coordinator.ask("PATCH", "/v1/sessions/a", {"description": str(n)})[0] == 200
+    for follower in followers:
+        follower.join(20)
+        assert (follower.seen, follower.wrong) == (21, "")
+    coordinator.kill()
+    coordinator.start()
+    assert coordinator.ask("POST", "/v1/sessions", {"alias": "a"}, **{"Idempotency-Key": "k"})[0] == 201
+    assert coordinator.ask("DELETE", "/v1/sessions/a")[1]["state"] == "ended"

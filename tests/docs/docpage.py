@@ -7,7 +7,7 @@ Theory of operation. A page is Markdown. What is done, in the order of the page:
 * a fence with a title (```python title="count.py"): the file is written; the page shows all of it.
 * a line of prose with <kbd>keys</kbd>: the keys are pressed. The command before is one that goes on by itself: its lines are awaited,
   then come the keys, and a console fence that does not begin with a command shows what they lead to.
-* `<!-- a new window -->`: the terminal is closed, as one closes a window, and another one opened.
+* `<!-- a new window -->`: the terminal is closed while the command before goes on, as one closes a window, and another one opened.
 * `<!-- varies: EXPRESSION -->`: what matches is the same to us. Ids, times, ages, process ids and sizes are so by themselves.
 * `<!-- skip: reason -->` before a fence: not done here. Fences of any other kind are read by people only.
 
@@ -100,6 +100,7 @@ def read(path: Path) -> Page:
             elif comment["what"] == "skip":
                 skip = True
             else:
+                page.steps[-1].goes_on = True
                 page.steps.append(Step("window", "", at))
         elif fence := _FENCE.match(line):
             end = lines.index("```", at)
@@ -194,7 +195,7 @@ class Window:
         """Wait until bash waits for a command; what the window shows."""
         deadline = time.monotonic() + timeout_s
         while not _PROMPT.search(self._raw):
-            assert time.monotonic() < deadline, "no prompt came; the window shows:\n" + "\n".join(self.lines)
+            assert time.monotonic() < deadline, "no prompt came; the window shows:\n" + indented(self.lines)
             self._take()
         return self.lines
 
@@ -226,7 +227,10 @@ class Reader:
         """Do all of it; what differs, as text."""
         differences, changes = [], []
         for step in page.steps:
-            seen = self._named(self._do(step, page))
+            try:
+                seen = self._named(self._do(step, page))
+            except AssertionError as error:
+                raise AssertionError(f"{page.path.relative_to(ROOT)}:{step.line}: {step.text!r}: {error}") from None
             if step.kind not in ("type", "press") or is_like(page.plain(step.shown), page.plain(seen)):
                 continue
             changes.append((step, seen))
@@ -309,7 +313,8 @@ def trimmed(lines: list[str]) -> list[str]:
 
 
 def indented(lines: list[str]) -> str:
-    """For a message."""
+    """For a message; the middle of very many is left out."""
+    lines = lines if len(lines) <= 60 else [*lines[:30], "(...)", *lines[-30:]]
     return "\n".join(f"    {line}" for line in lines) or "    (nothing)"
 
 

@@ -5,7 +5,10 @@ from hawse.domain.places import SOCKET_PATH_BYTES_MAX, places
 
 
 def test_the_runtime_folder_follows_the_state():
-    one, same = places({"HOME": "/home/a"}, uid=5), places({"XDG_STATE_HOME": "/home/a/.local/state", "HOME": "/"}, uid=5)
+    one, same = (
+        places({"HOME": "/home/a"}, uid=5),
+        places({"XDG_STATE_HOME": "/home/a/.local/state", "HOME": "/"}, uid=5),
+    )
     other = places({"HOME": "/home/b"}, uid=5)
     assert one.state == "/home/a/.local/state/hawse"
     assert one.runtime == same.runtime != other.runtime

@@ -309,7 +309,7 @@ class Rig:
             return frames
 
     def order(self, argv, *, tty=None, env=None, cwd="/tmp", **values):
-        job = values.pop("job", f"job{next(_numbers)}")
+        job = values.pop("job", f"job{os.getpid()}-{next(_numbers)}")
         base = {
             "job": job,
             "session": "s1",

@@ -45,7 +45,7 @@ def spawn(rig, disk, lines, on_full, **values):
         "-c",
         FLOOD.format(lines=lines),
         tty=(80, 24),
-        job="fills",
+        job=f"fills{os.getpid()}",
         job_dir=str(disk.path / "job"),
         log={"on_full": on_full, "segment_bytes_max": 64 * 1024},
         **values,

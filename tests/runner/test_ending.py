@@ -8,7 +8,14 @@ import pytest
 
 from hawse.runner import kin
 
-DAEMON = "import os,sys,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(600)"
+DAEMON = """
+import os, sys, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+open(sys.argv[1], "w").close()
+time.sleep(600)
+"""
 
 
 def alive(pid):
@@ -64,9 +71,11 @@ def test_a_stopped_process_is_ended_too(rig):
 
 @pytest.mark.requirement("S3.5")
 @pytest.mark.parametrize("tty", [None, (80, 24)])
-def test_a_daemon_that_was_left_behind_is_found_told_and_ended(rig, need, tty):
+def test_a_daemon_that_was_left_behind_is_found_told_and_ended(rig, need, tty, tmp_path):
     python = need("python3")
-    attempt = rig.spawn("sh", "-c", f"{python} -I -S -c '{DAEMON}'; echo started", tty=tty)
+    mark = tmp_path / "daemon"  # it left the session: no hangup reaches it any more
+    program = f"{python} -I -S -c '{DAEMON}' {mark}; while [ ! -e {mark} ]; do sleep 0.01; done"
+    attempt = rig.spawn("sh", "-c", program, tty=tty)
     record = attempt.ended()
     assert record["outcome"] == {"kind": "exited", "code": 0}
     (left,) = record["left_behind"]

@@ -70,12 +70,12 @@ def test_caller_s_environment_folder_and_umask(rig, tmp_path):
         cwd=str(tmp_path),
         umask=0o27,
         env={"ONLY_HERE": "yes", "HAWSE_DAEMON": "no"},
-        job="envjob",
+        job=f"env{os.getpid()}",
     )
     link = attempt.attach("read")
     assert link.outcome["code"] == 0
     lines = bytes(link.output).decode().split("\n")
-    assert lines[:3] == [str(tmp_path), "0027", "yes envjob s1 []"]
+    assert lines[:3] == [str(tmp_path), "0027", f"yes {attempt.job} s1 []"]
     assert int(lines[3]) == 4  # 0, 1, 2 and ls's own folder
 
 

@@ -22,12 +22,11 @@
 
 /* Names of Python attributes that the hot paths look up, interned once per module. */
 typedef struct {
-    PyObject *append, *connection, *cursor, *end, *fault, *fd, *feed, *fileno, *is_plain, *key, *marks, *raw, *received,
-        *room, *see, *typist;
+    PyObject *append, *feed, *fileno, *is_plain, *key, *received, *see;
 } Names;
 
 typedef struct {
-    PyTypeObject *relay_type, *poller_type, *pump_type;
+    PyTypeObject *tail_type, *seat_type, *relay_type, *poller_type, *pump_type;
     Names names;
 } State;
 
@@ -74,9 +73,21 @@ put_header(unsigned char *at, uint32_t body_bytes, unsigned char type)
 
 /* module.c */
 State *core_state(PyTypeObject *type);                                    /* of one of our types; NULL: exception */
-int core_get_integer(PyObject *object, PyObject *name, long long *value); /* an attribute; -1: exception */
-int core_set_integer(PyObject *object, PyObject *name, long long value);
-void core_replace(PyObject **slot, PyObject *value);              /* takes over the reference to `value` */
+void core_replace(PyObject **slot, PyObject *value);                     /* takes over the reference to `value` */
+
+/* hot.c */
+typedef struct {
+    PyObject_HEAD
+    long long end, room;
+    int fd, fault;
+    PyObject *marks;
+} Tail;
+
+typedef struct {
+    PyObject_HEAD
+    long long cursor;
+    int fd;
+} Seat;
 
 /* relay.c */
 enum { RELAY_IDLE = 0, RELAY_ENDED = 1, RELAY_REFUSED = 2 };
@@ -84,7 +95,9 @@ enum { RELAY_IDLE = 0, RELAY_ENDED = 1, RELAY_REFUSED = 2 };
 typedef struct {
     PyObject_HEAD
     Names *names;
-    PyObject *log, *live, *fallen, *kept, *typed, *behind, *typist;
+    PyTypeObject *seat_type;
+    Tail *log;
+    PyObject *live, *fallen, *kept, *typed, *behind, *typist;
     long long calm_until;
     Py_ssize_t input_bytes_max;
     int input_fd, kept_source;
@@ -93,8 +106,9 @@ typedef struct {
 
 int relay_pump(Relay *self, int fd, int source);     /* RELAY_*; -1: exception */
 int relay_is_calm(Relay *self);                      /* may a burst be relayed without Python's control flow? -1: exception */
+int relay_is_due(Relay *self);                       /* does Python want to know of this much output? */
 
 /* The types, made into a module's state. */
-extern PyType_Spec relay_spec, poller_spec, pump_spec;
+extern PyType_Spec tail_spec, seat_spec, relay_spec, poller_spec, pump_spec;
 
 #endif

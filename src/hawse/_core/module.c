@@ -10,32 +10,6 @@ core_state(PyTypeObject *type)
     return module == NULL ? NULL : PyModule_GetState(module);
 }
 
-int
-core_get_integer(PyObject *object, PyObject *name, long long *value)
-{
-    if (object == NULL) { /* only while the garbage collector takes a cycle apart */
-        PyErr_SetString(PyExc_RuntimeError, "this object is being taken apart");
-        return -1;
-    }
-    PyObject *found = PyObject_GetAttr(object, name);
-    if (found == NULL)
-        return -1;
-    *value = PyLong_AsLongLong(found);
-    Py_DECREF(found);
-    return *value == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
-int
-core_set_integer(PyObject *object, PyObject *name, long long value)
-{
-    PyObject *made = PyLong_FromLongLong(value);
-    if (made == NULL)
-        return -1;
-    int result = PyObject_SetAttr(object, name, made);
-    Py_DECREF(made);
-    return result;
-}
-
 void
 core_replace(PyObject **slot, PyObject *value)
 {
@@ -51,12 +25,8 @@ intern_names(Names *names)
         PyObject **slot;
         const char *text;
     } all[] = {
-        {&names->append, "append"},     {&names->connection, "connection"}, {&names->cursor, "cursor"},
-        {&names->end, "end"},           {&names->fault, "fault"},           {&names->fd, "fd"},
-        {&names->feed, "feed"},         {&names->fileno, "fileno"},         {&names->is_plain, "is_plain"},
-        {&names->key, "key"},           {&names->marks, "_marks"},          {&names->raw, "raw"},
-        {&names->received, "received"}, {&names->room, "_room"},            {&names->see, "see"},
-        {&names->typist, "typist"},
+        {&names->append, "append"}, {&names->feed, "feed"},         {&names->fileno, "fileno"}, {&names->is_plain, "is_plain"},
+        {&names->key, "key"},       {&names->received, "received"}, {&names->see, "see"},
     };
     for (size_t at = 0; at < sizeof all / sizeof *all; at++) {
         *all[at].slot = PyUnicode_InternFromString(all[at].text);
@@ -79,8 +49,9 @@ module_exec(PyObject *module)
     State *state = PyModule_GetState(module);
     if (state == NULL || intern_names(&state->names) < 0)
         return -1;
-    if (add_type(module, &relay_spec, &state->relay_type) < 0 || add_type(module, &poller_spec, &state->poller_type) < 0 ||
-        add_type(module, &pump_spec, &state->pump_type) < 0)
+    if (add_type(module, &tail_spec, &state->tail_type) < 0 || add_type(module, &seat_spec, &state->seat_type) < 0 ||
+        add_type(module, &relay_spec, &state->relay_type) < 0 ||
+        add_type(module, &poller_spec, &state->poller_type) < 0 || add_type(module, &pump_spec, &state->pump_type) < 0)
         return -1;
     return 0;
 }
@@ -90,6 +61,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(module);
     if (state != NULL) {
+        Py_VISIT(state->tail_type);
+        Py_VISIT(state->seat_type);
         Py_VISIT(state->relay_type);
         Py_VISIT(state->poller_type);
         Py_VISIT(state->pump_type);
@@ -103,6 +76,8 @@ module_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     if (state != NULL) {
+        Py_CLEAR(state->tail_type);
+        Py_CLEAR(state->seat_type);
         Py_CLEAR(state->relay_type);
         Py_CLEAR(state->poller_type);
         Py_CLEAR(state->pump_type);

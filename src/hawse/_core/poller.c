@@ -111,20 +111,16 @@ serve_output(Shortcut *one, int fd)
     int status = relay_pump(relay, fd, one->source);
     if (status != RELAY_IDLE)
         return status < 0 ? -1 : 0;
-    return relay_is_calm(relay);
+    calm = relay_is_calm(relay);
+    return calm <= 0 ? calm : !relay_is_due(relay); /* asked afterwards: who watches should not wait for that */
 }
 
+/* The typist is the attachment that needs nothing else done; nothing may be half typed or half received. */
 static int
-may_type(Poller *self, Shortcut *one)
+may_type(Shortcut *one)
 {
     Relay *relay = one->relay;
-    if (relay->typist != one->attachment || PyByteArray_Size(relay->typed) || PyByteArray_Size(one->unfinished))
-        return 0;
-    PyObject *raw = PyObject_GetAttr(one->connection, self->names->raw);
-    if (raw == NULL)
-        return -1;
-    Py_DECREF(raw); /* the attribute keeps it */
-    return raw != Py_None;
+    return relay->typist == one->attachment && PyByteArray_Size(relay->typed) == 0 && PyByteArray_Size(one->unfinished) == 0;
 }
 
 /* What came and is not simply typed: connection.received(bytes). */
@@ -135,9 +131,7 @@ hand_over(Poller *self, PyObject *connection, const unsigned char *data, Py_ssiz
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, size);
     if (bytes == NULL)
         return -1;
-    Py_INCREF(connection); /* it may close itself, and lose its shortcut */
     PyObject *result = PyObject_CallMethodObjArgs(connection, self->names->received, bytes, NULL);
-    Py_DECREF(connection);
     Py_DECREF(bytes);
     Py_XDECREF(result);
     return result == NULL ? -1 : 1;
@@ -146,9 +140,8 @@ hand_over(Poller *self, PyObject *connection, const unsigned char *data, Py_ssiz
 static int
 serve_input(Poller *self, Shortcut *one, int fd)
 {
-    int may = may_type(self, one);
-    if (may <= 0)
-        return may;
+    if (!may_type(one))
+        return 0;
     unsigned char *data = self->buffer;
     ssize_t got = recv(fd, data, READ_BYTES, MSG_DONTWAIT);
     if (got <= 0) /* the handler meets the same; an end stays an end */
@@ -165,13 +158,21 @@ serve_input(Poller *self, Shortcut *one, int fd)
     return hand_over(self, one->connection, data + done, HEADER_BYTES + size - done);
 }
 
+/* A shortcut may end up in Python, which may change or move this one: it is held and copied meanwhile. */
 static int
 serve(Poller *self, int fd)
 {
-    Shortcut *one = fd < self->shortcuts_count ? &self->shortcuts[fd] : NULL;
-    if (one == NULL || one->kind == NONE)
+    if (fd >= self->shortcuts_count || self->shortcuts[fd].kind == NONE)
         return 0;
-    return one->kind == OUTPUT ? serve_output(one, fd) : serve_input(self, one, fd);
+    Shortcut one = self->shortcuts[fd];
+    Py_INCREF((PyObject *)one.relay);
+    Py_XINCREF(one.connection);
+    Py_XINCREF(one.unfinished);
+    int done = one.kind == OUTPUT ? serve_output(&one, fd) : serve_input(self, &one, fd);
+    Py_DECREF(one.relay);
+    Py_XDECREF(one.connection);
+    Py_XDECREF(one.unfinished);
+    return done;
 }
 
 /* failed(descriptor, exception), as the loop does for its handlers. -1: that raised too. */
@@ -325,14 +326,14 @@ poller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->names = &state->names;
     self->relay_type = state->relay_type;
-    Py_INCREF(self->relay_type);
+    Py_INCREF((PyObject *)self->relay_type);
     Py_INCREF(failed);
     self->failed = failed;
+    self->fd = -1; /* before anything can fail: 0 is somebody's stdin */
     self->buffer = PyMem_Malloc(READ_BYTES);
-    self->fd = epoll_create1(EPOLL_CLOEXEC);
     if (self->buffer == NULL)
         PyErr_NoMemory();
-    else if (self->fd < 0)
+    else if ((self->fd = epoll_create1(EPOLL_CLOEXEC)) < 0)
         PyErr_SetFromErrno(PyExc_OSError);
     else
         return (PyObject *)self;
@@ -343,7 +344,7 @@ poller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int
 poller_traverse(Poller *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->relay_type);
     Py_VISIT(self->failed);
     for (int at = 0; at < self->shortcuts_count; at++) {
@@ -366,11 +367,11 @@ poller_clear(Poller *self)
 static void
 poller_dealloc(Poller *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyObject_GC_UnTrack(self);
     poller_clear(self);
     Py_CLEAR(self->relay_type);
-    if (self->fd >= 0 && self->buffer != NULL)
+    if (self->fd >= 0)
         close(self->fd);
     PyMem_Free(self->shortcuts);
     PyMem_Free(self->buffer);

@@ -21,7 +21,7 @@ append_in_python(Relay *self, const unsigned char *data, Py_ssize_t size, int so
     PyObject *taken = NULL, *bytes = PyBytes_FromStringAndSize((const char *)data, size);
     PyObject *number = PyLong_FromLong(source);
     if (bytes != NULL && number != NULL)
-        taken = PyObject_CallMethodObjArgs(self->log, self->names->append, bytes, number, NULL);
+        taken = PyObject_CallMethodObjArgs((PyObject *)self->log, self->names->append, bytes, number, NULL);
     Py_XDECREF(bytes);
     Py_XDECREF(number);
     if (taken == NULL)
@@ -59,42 +59,39 @@ is_new_moment(PyObject *marks, long long end, long long now, int source)
 }
 
 static int
-note_moment(Relay *self, long long end, long long now, int source)
+note_moment(Tail *log, long long now, int source)
 {
-    PyObject *marks = PyObject_GetAttr(self->log, self->names->marks);
-    int result = marks == NULL ? -1 : is_new_moment(marks, end, now, source);
+    int result = log->marks == NULL || !PyList_Check(log->marks) ? -1 : is_new_moment(log->marks, log->end, now, source);
     if (result > 0) {
-        PyObject *mark = Py_BuildValue("(LLi)", end, now, source);
-        result = mark == NULL ? -1 : PyList_Append(marks, mark);
+        PyObject *mark = Py_BuildValue("(LLi)", log->end, now, source);
+        result = mark == NULL ? -1 : PyList_Append(log->marks, mark);
         Py_XDECREF(mark);
     }
-    Py_XDECREF(marks);
+    if (result < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "Log._marks must be a list");
     return result;
 }
 
 /* Log.append: how many bytes were taken; -1: exception. */
 static Py_ssize_t
-append(Relay *self, const unsigned char *data, Py_ssize_t size, int source, long long end)
+append(Relay *self, const unsigned char *data, Py_ssize_t size, int source)
 {
-    Names *names = self->names;
-    long long fault, room, fd;
-    if (core_get_integer(self->log, names->fault, &fault) < 0 || core_get_integer(self->log, names->room, &room) < 0 ||
-        core_get_integer(self->log, names->fd, &fd) < 0)
-        return -1;
-    if (fault || room < size || fd < 0 || fd > INT_MAX)
+    Tail *log = self->log;
+    if (log->fault || log->room < size)
         return append_in_python(self, data, size, source);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    int fd = log->fd;
     ssize_t done;
     Py_BEGIN_ALLOW_THREADS /* a disk that is behind may make this wait */
-        done = write((int)fd, data, (size_t)size);
+        done = write(fd, data, (size_t)size);
     Py_END_ALLOW_THREADS
     if (done < 0) /* log.append meets the same error and knows what follows from it */
         return append_in_python(self, data, size, source);
-    if (note_moment(self, end, (long long)now.tv_sec * 1000000000 + now.tv_nsec, source) < 0 ||
-        core_set_integer(self->log, names->end, end + done) < 0 ||
-        core_set_integer(self->log, names->room, room - done) < 0)
+    if (note_moment(log, (long long)now.tv_sec * 1000000000 + now.tv_nsec, source) < 0)
         return -1;
+    log->end += done;
+    log->room -= done;
     if (done == size)
         return size;
     Py_ssize_t rest = append_in_python(self, data + done, size - done, source);
@@ -102,6 +99,16 @@ append(Relay *self, const unsigned char *data, Py_ssize_t size, int source, long
 }
 
 /* -- output ------------------------------------------------------------------------------------------------------------ */
+
+/* Only while the garbage collector takes a cycle apart is there none. */
+static int
+check_log(Relay *self)
+{
+    if (self->log != NULL)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "this relay is being taken apart");
+    return -1;
+}
 
 static int
 check_list(PyObject *object, const char *name)
@@ -112,21 +119,14 @@ check_list(PyObject *object, const char *name)
     return -1;
 }
 
-/* One frame to one attachment: bytes sent; *lost: its link is gone. -1: exception. */
+/* One frame to one attachment: bytes sent; -1: its link is gone. */
 static Py_ssize_t
-send_to(Relay *self, PyObject *attachment, const unsigned char *frame, size_t size, int *lost)
+send_to(const Seat *seat, const unsigned char *frame, size_t size)
 {
-    PyObject *connection = PyObject_GetAttr(attachment, self->names->connection);
-    if (connection == NULL)
-        return -1;
-    long long fd;
-    int result = core_get_integer(connection, self->names->fd, &fd);
-    Py_DECREF(connection);
-    if (result < 0)
-        return -1;
-    ssize_t sent = send((int)fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    *lost = sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-    return sent < 0 ? 0 : sent;
+    ssize_t sent = send(seat->fd, frame, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0)
+        return sent;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -1;
 }
 
 static int
@@ -150,16 +150,15 @@ send_to_all(Relay *self, unsigned char *frame, Py_ssize_t data_bytes, int source
     frame[HEADER_BYTES + 8] = (unsigned char)source;
     for (Py_ssize_t at = 0; at < PyList_Size(self->live); at++) {
         PyObject *attachment = PyList_GetItem(self->live, at);
-        if (attachment == NULL)
+        if (attachment == NULL || !PyObject_TypeCheck(attachment, self->seat_type)) {
+            PyErr_SetString(PyExc_TypeError, "Relay.live must hold attachments");
             return -1;
-        Py_INCREF(attachment);
-        int lost = 0;
-        Py_ssize_t sent = send_to(self, attachment, frame, (size_t)size, &lost);
-        int result = sent < 0 ? -1
-                     : sent == size ? core_set_integer(attachment, self->names->cursor, offset + data_bytes)
-                                    : has_fallen(self, attachment, frame, size, lost ? -1 : sent);
-        Py_DECREF(attachment);
-        if (result < 0)
+        }
+        Seat *seat = (Seat *)attachment;
+        Py_ssize_t sent = send_to(seat, frame, (size_t)size);
+        if (sent == size)
+            seat->cursor = offset + data_bytes;
+        else if (has_fallen(self, attachment, frame, size, sent) < 0)
             return -1;
     }
     return 0;
@@ -170,10 +169,10 @@ static int
 forward(Relay *self, unsigned char *frame, Py_ssize_t size, int source)
 {
     unsigned char *data = frame + OUTPUT_FRAME_HEADER_BYTES;
-    long long offset;
-    if (check_list(self->live, "live") < 0 || core_get_integer(self->log, self->names->end, &offset) < 0)
+    if (check_log(self) < 0 || check_list(self->live, "live") < 0)
         return -1;
-    Py_ssize_t taken = append(self, data, size, source, offset);
+    long long offset = self->log->end;
+    Py_ssize_t taken = append(self, data, size, source);
     if (taken < 0)
         return -1;
     if (taken != size) {
@@ -235,11 +234,9 @@ relay_pump(Relay *self, int fd, int source)
 int
 relay_is_calm(Relay *self)
 {
-    long long fault, end;
-    if (core_get_integer(self->log, self->names->fault, &fault) < 0 ||
-        core_get_integer(self->log, self->names->end, &end) < 0)
+    if (check_log(self) < 0)
         return -1;
-    if (fault || end >= self->calm_until)
+    if (self->log->fault)
         return 0;
     if (self->behind != NULL && self->behind != Py_None) {
         Py_ssize_t behind = PyObject_Size(self->behind);
@@ -248,6 +245,12 @@ relay_is_calm(Relay *self)
     }
     int left = left_over(self);
     return left < 0 ? -1 : !left;
+}
+
+int
+relay_is_due(Relay *self)
+{
+    return self->log == NULL || self->log->end >= self->calm_until;
 }
 
 /* -- methods ----------------------------------------------------------------------------------------------------------- */
@@ -347,13 +350,16 @@ relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int input_fd;
     Py_ssize_t input_bytes_max;
     State *state = core_state(type);
-    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "O$in:Relay", keywords, &log, &input_fd, &input_bytes_max))
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "O!$in:Relay", keywords, state->tail_type, &log, &input_fd,
+                                                      &input_bytes_max))
         return NULL;
     Relay *self = (Relay *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
     Py_INCREF(log);
-    self->log = log;
+    self->log = (Tail *)log;
+    Py_INCREF((PyObject *)state->seat_type);
+    self->seat_type = state->seat_type;
     self->names = &state->names;
     self->input_fd = input_fd;
     self->input_bytes_max = input_bytes_max;
@@ -375,7 +381,8 @@ relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static int
 relay_traverse(Relay *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->seat_type);
     Py_VISIT(self->log);
     Py_VISIT(self->live);
     Py_VISIT(self->fallen);
@@ -398,11 +405,12 @@ relay_clear(Relay *self)
 static void
 relay_dealloc(Relay *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
     PyObject_GC_UnTrack(self);
     relay_clear(self);
     Py_CLEAR(self->kept);
     Py_CLEAR(self->typed);
+    Py_CLEAR(self->seat_type);
     PyMem_Free(self->buffer);
     PyObject_GC_Del(self);
     Py_DECREF(type);

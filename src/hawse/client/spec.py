@@ -6,6 +6,7 @@ import os
 from binascii import b2a_base64
 
 from hawse.domain.errors import Invalid
+from hawse.domain.ids import checked_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def job_spec(
         columns, rows = (80, 24) if isinstance(tty, bool) else tty
         spec["tty"] = {"columns": columns, "rows": rows}
     if name is not None:
-        spec["name"] = name
+        spec["name"] = checked_name(name, "the job's name")
     if grace_s is not None:
         spec["grace_s"] = grace_s
     return spec

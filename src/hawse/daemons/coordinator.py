@@ -1,11 +1,11 @@
 """The coordinator: REST, store and reconcilers of one user on one machine. `python -m hawse.daemons.coordinator`.
 
 The order of the start is what makes it safe: folders, claims, store, reconcilers, and only then the socket. A second
-coordinator stops at the claims, before it has imported anything slow. Everything that lasts is in the store and in the
-runners, so this process may be killed at any step.
+coordinator stops at the claims, before it has imported anything slow. Everything that lasts is in the store and in
+the runners, so this process may be killed at any step.
 
-Nothing in it polls: it sleeps until a request, a report, a stored event or the next deadline. uvicorn's own server would
-wake ten times a second; `api/rest/listener.py` serves without it.
+Nothing in it polls: it sleeps until a request, a report, a stored event or the next deadline. uvicorn's own server
+would wake ten times a second; `api/rest/listener.py` serves without it.
 """
 
 from __future__ import annotations
@@ -53,10 +53,18 @@ def chosen_places(options: argparse.Namespace) -> Places:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hawse serve", description="Run the coordinator of this user on this machine.")
-    parser.add_argument("--state-dir", metavar="DIR", help="what must last (default: HAWSE_STATE_DIR, ~/.local/state/hawse)")
-    parser.add_argument("--runtime-dir", metavar="DIR", help="sockets and locks (default: HAWSE_RUNTIME_DIR, a folder in /tmp)")
-    parser.add_argument("--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)")
+    parser = argparse.ArgumentParser(
+        prog="hawse serve", description="Run the coordinator of this user on this machine."
+    )
+    parser.add_argument(
+        "--state-dir", metavar="DIR", help="what must last (default: HAWSE_STATE_DIR, ~/.local/state/hawse)"
+    )
+    parser.add_argument(
+        "--runtime-dir", metavar="DIR", help="sockets and locks (default: HAWSE_RUNTIME_DIR, a folder in /tmp)"
+    )
+    parser.add_argument(
+        "--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)"
+    )
     parser.add_argument("--foreground", action="store_true", help="say what happens on stderr, too")
     return parser
 

@@ -1,7 +1,8 @@
 """The coordinator's folders: made where they are missing, refused where somebody else could have a hand in them.
 
-Three claims keep two coordinators apart: the lock in the runtime folder (one socket), the lock on the state's `host` file
-(one state, whatever its runtime folder), and what `host` says (a state on a shared file system belongs to one machine).
+Three claims keep two coordinators apart: the lock in the runtime folder (one socket), the lock on the state's `host`
+file (one state, whatever its runtime folder), and what `host` says (a state on a shared file system belongs to one
+machine).
 """
 
 from __future__ import annotations
@@ -57,11 +58,15 @@ def private_folder(path: str, *, uid: int) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise Denied(f"{path} is not a folder", next_step=f"mv {path} {path}.old")
         if found.st_uid != uid:
-            raise Denied(f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step="set HAWSE_RUNTIME_DIR to your own")
+            raise Denied(
+                f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step="set HAWSE_RUNTIME_DIR to your own"
+            )
         if found.st_mode & 0o077:
             os.chmod(path, 0o700)
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}", next_step="set HAWSE_STATE_DIR to a folder of your own") from error
+        raise Unavailable(
+            f"{path}: {error.strerror}", next_step="set HAWSE_STATE_DIR to a folder of your own"
+        ) from error
 
 
 def claim(path: str, what: str) -> Claim:
@@ -103,13 +108,17 @@ def claim_state(places: Places) -> Claim:
         owner = {key: str(known[key]) for key in here} if known is not None else here
     except (ValueError, KeyError, TypeError):
         held.release()
-        raise Denied(f"{places.host} is damaged", next_step=f"remove it if this state belongs to this machine: rm {places.host}") from None
-    same = owner["machine"] == here["machine"] if owner["machine"] and here["machine"] else owner["host"] == here["host"]
+        raise Denied(
+            f"{places.host} is damaged", next_step=f"remove it if this state belongs to this machine: rm {places.host}"
+        ) from None
+    same = (
+        owner["machine"] == here["machine"] if owner["machine"] and here["machine"] else owner["host"] == here["host"]
+    )
     if not same:
         held.release()
         raise Denied(
             f"the state in {places.state} belongs to the machine {owner['host']}; this is {here['host']}",
-            next_step=f"work there, set HAWSE_STATE_DIR to a folder of this machine, or, if it was moved here: rm {places.host}",
+            next_step=f"work there, set HAWSE_STATE_DIR to another folder, or, if it was moved here: rm {places.host}",
         )
     if owner is here or owner != here:
         os.ftruncate(held.descriptor, 0)

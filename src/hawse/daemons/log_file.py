@@ -50,7 +50,12 @@ class LogFile(logging.Handler):
                 self.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
-        line: dict[str, object] = {"kind": "message", "level": record.levelname.lower(), "from": record.name, "text": record.getMessage()}
+        line: dict[str, object] = {
+            "kind": "message",
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "text": record.getMessage(),
+        }
         if record.exc_info and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
         if self._foreground:

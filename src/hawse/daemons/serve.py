@@ -1,4 +1,4 @@
-"""Who meets whom in the coordinator: store, launcher, clock and logs make the world; REST and reconcilers live in it."""
+"""Who meets whom in the coordinator: the ports make the world; REST and reconcilers live in it."""
 
 from __future__ import annotations
 
@@ -91,8 +91,7 @@ async def _serve(settings: Settings, lines: LogFile) -> None:
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))
             gc.collect()
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 50)  # requests leave next to no cycles; see docs/decisions on measured figures
+            gc.freeze()  # what was imported is never looked at again
             log.info("hawse %s serves %s (process %d, store %s)", __version__, places.socket, os.getpid(), kind)
             try:
                 await stop.wait()
@@ -120,7 +119,10 @@ def store_url(settings: Settings) -> str:
 
 
 async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, str]:
-    """The store and its kind. Raises Invalid, NewerStore, Unavailable. The URL may hold a password and is never told."""
+    """The store and its kind. The URL may hold a password and is never told.
+
+    Raises Invalid, NewerStore, Unavailable.
+    """
     if url == "sqlite":
         from hawse.adapters.store.sqlite import SqliteStore
 
@@ -137,7 +139,10 @@ async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, s
 def made_world(store: Store, clock: Clock, places: Places) -> World:
     """The ports of this machine."""
     parent = Parent(
-        socket=places.parent_socket, jobs=places.jobs, runners=places.runners, log=places.runner_log,
+        socket=places.parent_socket,
+        jobs=places.jobs,
+        runners=places.runners,
+        log=places.runner_log,
         environment={"HAWSE_STATE_DIR": places.state},  # so that people, and tests, see whose it is
     )
     return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
@@ -148,10 +153,15 @@ def facts_of(kind: str, places: Places) -> dict[str, object]:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot_id = file.read().strip()
     return {
-        "version": __version__, "pid": os.getpid(), "started_at": time.time(), "store": kind,
+        "version": __version__,
+        "pid": os.getpid(),
+        "started_at": time.time(),
+        "store": kind,
         "store_version": migrations("sqlite" if kind == "sqlite" else "postgres")[-1].number,
-        "engine": "compiled" if find_spec("hawse._core") else "python", "state_dir": places.state,
-        "host": socket.gethostname(), "boot_id": boot_id,
+        "engine": "compiled" if find_spec("hawse._core") else "python",
+        "state_dir": places.state,
+        "host": socket.gethostname(),
+        "boot_id": boot_id,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from hawse.runner.engine import Seat
 from hawse.runner.reader import DROPPED, LogReader
 from hawse.wire import terminal
 
@@ -50,17 +51,18 @@ class History:
         return runs, piece.damaged, max(piece.next, cursor)
 
 
-class Attachment:
+class Attachment(Seat):
     """A client that showed a good ticket. `send` is the relay's short way: the socket's own."""
 
     __slots__ = (
-        "active_at", "closing", "columns", "connection", "cursor", "history", "id", "live", "mode", "moved", "rows",
+        "active_at", "closing", "columns", "connection", "history", "id", "live", "mode", "moved", "rows",
         "send", "slow_timer", "told_refused", "upto_date",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, *, id: str, mode: str, cursor: int, history: History) -> None:
         self.connection = connection
         self.send = connection.sock.send
+        self.fd = connection.fd
         self.id = id
         self.mode = mode
         self.cursor = cursor

@@ -86,6 +86,10 @@ class Connection:
         if not data:
             self._lose(None)
             return
+        self.received(data)
+
+    def received(self, data: bytes) -> None:
+        """What the peer said."""
         raw = self.raw
         if raw is not None and not self.reader.pending_bytes and raw(data):
             return

@@ -46,6 +46,7 @@ MOVES = {
 }
 
 DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
+HANGUP_AGAIN_S, HANGUPS_MAX = 0.5, 3
 KILL_AGAIN_S = 0.05  # between sweeps of SIGKILL: a fork bomb is faster than one
 KILL_S_MAX = 5.0  # what does not die then sits in the kernel, and is told
 
@@ -107,11 +108,21 @@ class Ending:
 
     def _terminate(self) -> None:
         """TERM, and for a terminal HUP as its closing would send: interactive shells ignore TERM."""
-        for one in self._kin():
+        # the main process first: else a shell might see its children die and go on with the next line
+        for one in sorted(self._kin(), key=lambda one: one.pid != self._main_pid):
             kin.send(one, signal.SIGTERM)
             if self.job.has_terminal:
                 kin.send(one, signal.SIGHUP)
             kin.send(one, signal.SIGCONT)
+        if self.job.has_terminal:
+            self.loop.after(HANGUP_AGAIN_S, lambda: self._hang_up(HANGUPS_MAX))
+
+    def _hang_up(self, more: int) -> None:
+        """Once more: a shell that was just about to read its terminal has noted the first one and reads on."""
+        if self.phase in (RUNNING, SWEEPING) and more > 0:
+            for one in self._kin():
+                kin.send(one, signal.SIGHUP)
+            self.loop.after(HANGUP_AGAIN_S, lambda: self._hang_up(more - 1))
 
     def _kill(self) -> None:
         self._kill_until = time.monotonic() + KILL_S_MAX

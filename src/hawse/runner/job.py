@@ -90,6 +90,7 @@ class Job:
                 self.loop.forget(fd)  # a mask of nothing would still wake us up for a hangup
         else:
             self.loop.watch(fd, IN | input_too, self._ready_for[fd])
+            self.loop.shortcut_output(fd, self.relay, self.outputs[fd])
 
     @property
     def _ready_for(self) -> dict[int, Callable[[int], None]]:
@@ -123,6 +124,7 @@ class Job:
             self.roster.watch_slow()
             if self.roster.must_pace():
                 self._pace()
+        self.relay.calm_until = self.log.indexed + int(self.limits.index_bytes)
         return status
 
     def _close_output(self, fd: int) -> None:
@@ -169,6 +171,7 @@ class Job:
 
     def _index_due(self) -> None:
         self._index_timer = None
+        self.relay.calm_until = 0  # the next burst starts the timer again
         self._index()
         if self.log.indexed < self.log.end and not self.log.fault:
             self._index_timer = self.loop.after(self.limits.index_s, self._index_due)

@@ -229,8 +229,10 @@ def own_cgroup() -> str:
 
 
 def make_cgroup(job: str, incarnation: str) -> str:
-    """Make a cgroup for one attempt of a job below our own. Empty when we may not, or when the kernel can't end one at once (<
-    5.14)."""
+    """Make a cgroup for one attempt of a job below our own.
+
+    Empty when we may not, or when the kernel can't end one at once (before Linux 5.14).
+    """
     own = own_cgroup()
     if not own:
         return ""

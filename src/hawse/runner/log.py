@@ -18,6 +18,7 @@ import itertools
 import os
 import time
 
+from hawse.runner.engine import Tail
 from hawse.runner.recovery import recover
 from hawse.wire import segment
 
@@ -32,7 +33,7 @@ INDEX_BYTES_MAX = 1024 * 1024  # of one segment: a reader loads it whole
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
-class Log:
+class Log(Tail):
     """One attempt's writing end.
 
     end: offset after the last byte taken. indexed: offset up to which records are written. fault: why bytes are not

@@ -9,9 +9,15 @@ import select
 import time
 from heapq import heappop, heappush
 
+from hawse.runner.engine import Poller
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hawse.runner.attachment import Attachment
+    from hawse.runner.connection import Connection
+    from hawse.runner.relay import Relay
 
 IN, OUT, HANGUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS_MAX = 64
@@ -42,7 +48,8 @@ class Loop:
     """
 
     def __init__(self, *, failed: Callable[[int, Exception], None]) -> None:
-        self._epoll = select.epoll()
+        self._shortcuts = Poller(failed=failed) if Poller is not None else None
+        self._epoll: select.epoll = self._shortcuts or select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._number = 0
@@ -65,6 +72,20 @@ class Loop:
     def is_watched(self, fd: int) -> bool:
         """Is there a handler for `fd`?"""
         return fd in self._handlers
+
+    def shortcut_output(self, fd: int, relay: Relay, source: int) -> None:
+        """While nothing rare goes on, `relay.pump` may be done without calling the handler. Lasts until forget().
+
+        Needs the compiled core; without it the handler is always called.
+        """
+        if self._shortcuts is not None:
+            self._shortcuts.shortcut_output(fd, relay, source)
+
+    def shortcut_input(self, relay: Relay, attachment: Attachment, connection: Connection) -> None:
+        """While nothing rare goes on, what a client types may go to the job without calling the handler."""
+        if self._shortcuts is not None:
+            unfinished = connection.reader.unfinished
+            self._shortcuts.shortcut_input(connection.fd, relay, attachment, connection, unfinished)
 
     def after(self, delay_s: float, call: Callable[[], None]) -> Timer:
         """Call once, `delay_s` from now."""

@@ -31,9 +31,15 @@ class Relay:
 
     live: attachments that have everything so far. fallen: those that could not take the last frame; the runner takes
     them out of `live` with the rest of that frame. kept: bytes read and not taken by the log.
+
+    For the compiled poller only: calm_until: a burst that leaves the log's end below it needs nothing but this class;
+    behind: attachments that are not live (none: calm); typist: whose typing needs nothing but this class.
     """
 
-    __slots__ = ("fallen", "input_bytes_max", "input_fd", "kept", "kept_source", "live", "log", "typed")
+    __slots__ = (
+        "behind", "calm_until", "fallen", "input_bytes_max", "input_fd", "kept", "kept_source", "live", "log", "typed",
+        "typist",
+    )  # fmt: skip
 
     def __init__(self, log: Log, *, input_fd: int, input_bytes_max: int) -> None:
         self.log = log
@@ -44,9 +50,17 @@ class Relay:
         self.kept = b""
         self.kept_source = 1
         self.typed = bytearray()
+        self.behind: set[Attachment] | None = None
+        self.typist: Attachment | None = None
+        self.calm_until = 0
 
     def pump(self, fd: int, source: int) -> int:
-        """Read one burst, log it, forward it. Returns IDLE, ENDED (nothing more will come) or REFUSED (see `kept`)."""
+        """Read one burst, log it, forward it. Returns IDLE, ENDED (nothing more will come) or REFUSED (see `kept`).
+
+        Reads nothing while somebody has yet to deal with `kept` or `fallen`.
+        """
+        if self.kept or self.fallen:
+            return REFUSED if self.kept else IDLE
         read = os.read
         parts: list[bytes] = []
         size = 0

@@ -46,7 +46,7 @@ class Roster:
         self._report = report
         self._changed = changed
         self._nonces = NonceMemory(count_max=int(limits.nonces_max))
-        self._sizer: Attachment | None = None
+        relay.behind = self.behind
         self._parting: set[Connection] = set()
 
     # -- entry --------------------------------------------------------------------------------------------------------
@@ -107,6 +107,7 @@ class Roster:
         connection.stuck = lambda: self._stuck(attachment)
         if attachment.mode == "control" and self.job.takes_input:
             connection.raw = lambda data: self._typed_raw(attachment, data)
+            self.loop.shortcut_input(self.relay, attachment, connection)
         size_before = self.job.size
         if attachment.mode == "control":
             self._sized(attachment, hello.columns, hello.rows)
@@ -139,7 +140,7 @@ class Roster:
         return True
 
     def _typed(self, attachment: Attachment, data: bytes) -> None:
-        if self._sizer is not attachment and attachment.columns:
+        if self.relay.typist is not attachment and attachment.columns:
             self._apply_size(attachment)
         if not self.relay.type(data):
             for one in self.present.values():
@@ -195,16 +196,16 @@ class Roster:
             self._apply_size(attachment)
 
     def _apply_size(self, attachment: Attachment) -> None:
-        self._sizer = attachment
+        self.relay.typist = attachment
         attachment.active_at = time.monotonic()
         self.job.resize(attachment.columns, attachment.rows)
 
     def _next_sizer(self) -> None:
         able = [one for one in self.present.values() if one.mode == "control" and one.columns]
-        self._sizer = None
+        self.relay.typist = None
         if able:
             newest = max(able, key=lambda one: one.active_at)
-            self._sizer = newest
+            self.relay.typist = newest
             self.job.resize(newest.columns, newest.rows)
 
     # -- output -------------------------------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ class Roster:
         if attachment in self.relay.live:
             self.relay.live.remove(attachment)
         attachment.live = False
-        if self._sizer is attachment:
+        if self.relay.typist is attachment:
             self._next_sizer()
 
     def _farewell(self, attachment: Attachment, frame: bytes) -> None:

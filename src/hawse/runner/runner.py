@@ -16,12 +16,12 @@ from hawse.runner import claim, kin
 from hawse.runner.control import ControlLink
 from hawse.runner.door import Door, listen
 from hawse.runner.ending import PARTING, RUNNING, Ending
+from hawse.runner.engine import Relay
 from hawse.runner.job import Job
 from hawse.runner.limits import Limits
 from hawse.runner.log import Log
 from hawse.runner.loop import IN, Loop
 from hawse.runner.process import StartFailed
-from hawse.runner.relay import Relay
 from hawse.runner.roster import Roster
 from hawse.wire import fields, terminal
 from hawse.wire.errors import Malformed

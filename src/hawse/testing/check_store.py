@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from hawse.testing.store_checks import lists, outbox, rows, units, waiting
-from hawse.testing.store_checks.kit import CHECKS, Check, OpenStore, check_replay
+from hawse.testing.store_checks.kit import CHECKS, Check, OpenStore, check_replay, new_session
 
-__all__ = ["CHECKS", "Check", "OpenStore", "check_replay", "check_store", "lists", "outbox", "rows", "units", "waiting"]
+__all__ = ["CHECKS", "Check", "OpenStore", "check_replay", "check_store", "new_session"]
+SUBJECTS = (rows, units, lists, outbox, waiting)  # importing them fills CHECKS
 
 
 async def check_store(fresh: Callable[[], Awaitable[OpenStore]]) -> None:

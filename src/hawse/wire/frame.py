@@ -24,10 +24,10 @@ class FrameReader:
     Never holds more than one unfinished frame of `body_bytes_max` plus what one `feed` brought.
     """
 
-    __slots__ = ("_buffer", "body_bytes_max", "error")
+    __slots__ = ("body_bytes_max", "error", "unfinished")
 
     def __init__(self, *, body_bytes_max: int) -> None:
-        self._buffer = bytearray()
+        self.unfinished = bytearray()
         self.body_bytes_max = body_bytes_max
         self.error: WireError | None = None
 
@@ -39,7 +39,7 @@ class FrameReader:
         """
         if self.error is not None:
             raise self.error
-        buffer = self._buffer
+        buffer = self.unfinished
         buffer += data
         frames: list[tuple[int, bytes]] = []
         at, have = 0, len(buffer)
@@ -64,4 +64,4 @@ class FrameReader:
     @property
     def pending_bytes(self) -> int:
         """Bytes of an unfinished frame."""
-        return len(self._buffer)
+        return len(self.unfinished)

@@ -22,8 +22,12 @@ class LogFiles:
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
         return Piece(
-            data=found.data, first=found.first, next=found.next, end=found.end,
-            damaged=tuple(found.damaged), spans=tuple(found.spans),
+            data=found.data,
+            first=found.first,
+            next=found.next,
+            end=found.end,
+            damaged=tuple(found.damaged),
+            spans=tuple(found.spans),
         )
 
     def offset_at(self, job: str, time: float) -> int:

@@ -23,7 +23,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from hawse.adapters.store.postgres_connection import RETRIED, STATEMENTS, Address, Connection, errors, migrate, psycopg
+from hawse.adapters.store.postgres_connection import (
+    RETRIED,
+    STATEMENTS,
+    TAKING,
+    Address,
+    Connection,
+    Statement,
+    errors,
+    migrate,
+    psycopg,
+)
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.adapters.store.unit import SqlUnit, SqlView
 from hawse.adapters.store.wakeups import Wakeups
@@ -45,13 +55,13 @@ class _PostgresView(SqlView):
     """Reads in one transaction. failed: what the database refused first; the transaction is dead then."""
 
     def __init__(self, connection: Connection, address: Address) -> None:
-        self._connection = connection
+        self._cursor = psycopg.RawCursor(connection)
         self._address = address
         self.failed: psycopg.Error | None = None
 
-    def _execute(self, statement: str, parameters: Parameters) -> psycopg.Cursor[Columns]:
+    def _execute(self, statement: Statement, parameters: Parameters) -> psycopg.RawCursor[Columns]:
         try:
-            return self._connection.execute(statement, parameters)
+            return self._cursor.execute(statement.text, [parameters[name] for name in statement.names])
         except psycopg.Error as error:
             self.failed = self.failed or error
             raise self._address.translated(error) from error
@@ -76,7 +86,7 @@ class _PostgresUnit(_PostgresView, SqlUnit):
 
     def _take(self, name: str, parameters: Parameters, session: str) -> int | None:
         self.wrote = True
-        row = self._execute(f"{STATEMENTS[name]} RETURNING last_seq", parameters).fetchone()
+        row = self._execute(TAKING[name], parameters).fetchone()
         return None if row is None else int(row[0])
 
 

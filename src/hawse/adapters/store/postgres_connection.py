@@ -6,6 +6,7 @@ psycopg is an optional part (`hawse[pg]`); only this module and its neighbour `p
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from hawse.adapters.store.statements import missing, statements
@@ -21,7 +22,7 @@ except ImportError as error:
         next_step="pip install 'hawse[pg]'",
     ) from error
 
-__all__ = ["RETRIED", "STATEMENTS", "Address", "Connection", "errors", "migrate", "psycopg"]
+__all__ = ["RETRIED", "STATEMENTS", "TAKING", "Address", "Connection", "Statement", "errors", "migrate", "psycopg"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_S = 10
@@ -95,8 +96,26 @@ class Address:
         return Unavailable(f"the connection to PostgreSQL ({self}) was lost: {text}")
 
 
-# Our `:name` parameters in psycopg's way.
-STATEMENTS = {name: re.sub(r"(?<!:):(\w+)", r"%(\1)s", text) for name, text in statements("postgres").items()}
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement in PostgreSQL's own words ($1, $2 ...), and which parameter stands where."""
+
+    text: bytes
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Statement:
+        names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+        numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text)
+        return cls(numbered.encode(), names)
+
+
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+STATEMENTS = {name: Statement.of(text) for name, text in statements("postgres").items()}
+TAKING = {
+    name: Statement.of(f"{statements('postgres')[name]} RETURNING last_seq")
+    for name in ("session_update", "event_number_taken")
+}
 
 
 def migrate(address: Address) -> None:
@@ -105,9 +124,7 @@ def migrate(address: Address) -> None:
     try:
         connection.execute("BEGIN")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_ID,))
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (number bigint PRIMARY KEY, name text NOT NULL)"
-        )
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (number bigint PRIMARY KEY, name text NOT NULL)")
         row = connection.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()
         for step in missing("postgres", row[0] if row else 0, f"the PostgreSQL database ({address})"):
             connection.execute(step.text.encode())

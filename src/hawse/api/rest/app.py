@@ -9,29 +9,44 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar, Router
+from litestar import Litestar, Response, route
 from litestar.params import QueryParameter
 
 from hawse.api.rest import attachment, event, job, log, schema, session, status
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
+from hawse.api.rest.response import answered
 from hawse.domain.errors import Denied, Invalid, Problem
 from hawse.services.world import Caller
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-NOUNS = (status, session, job, attachment, event, log)
+ALL = [handler for noun in (status, session, job, attachment, event, log) for handler in noun.HANDLERS]
+ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
+    path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
+    for handler in ALL
+    for path in handler.paths
+}
 _log = logging.getLogger(__name__)
+
+
+@route(sorted({path for handler in ALL for path in handler.paths}), http_method=["OPTIONS"], include_in_schema=False)
+async def options(request: AnyRequest) -> Response[Any]:
+    """What is possible here. (Litestar's own handler names only the methods that were registered first.)"""
+    return answered(b"", status=204, headers=[(b"allow", ", ".join(ALLOWED[request.scope["path_template"]]).encode())])
 
 
 def routes() -> Litestar:
     """Paths, bodies, answers and errors. It needs a `Visit` in each request's state, which `Front` puts there."""
     return Litestar(
-        route_handlers=[Router("/", route_handlers=[handler for noun in NOUNS for handler in noun.HANDLERS])],
-        exception_handlers=HANDLERS, before_request=refuse_unknown_parameters,
-        openapi_config=schema.CONFIG, logging_config=None, debug=False,
+        route_handlers=[options, *ALL],
+        exception_handlers=HANDLERS,
+        before_request=refuse_unknown_parameters,
+        openapi_config=schema.CONFIG,
+        logging_config=None,
+        debug=False,
     )
 
 
@@ -93,10 +108,17 @@ class Front:
                 raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
             await refused(mistake(visit_id), visit_id, told)
         finally:
-            self._desk.log({
-                "kind": "request", "request": visit_id, "method": scope["method"], "path": scope["path"], "status": code,
-                "ms": round((time.perf_counter() - started_at) * 1000, 2), "peer": peer.pid,
-            })
+            self._desk.log(
+                {
+                    "kind": "request",
+                    "request": visit_id,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": code,
+                    "ms": round((time.perf_counter() - started_at) * 1000, 2),
+                    "peer": peer.pid,
+                }
+            )
 
     def _date(self) -> tuple[bytes, bytes]:
         """RFC 9110, 6.6.1. Made once a second at most, when it is asked for."""

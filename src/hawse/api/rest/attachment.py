@@ -24,7 +24,8 @@ _encode = msgspec.json.Encoder().encode
 class Attach(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What to reach.
 
-    job: id or name; without it the newest living one with a terminal. attachment: one to go on with after a broken link.
+    job: id or name; without it the newest living one with a terminal. attachment: go on with this one after a broken
+    link.
     """
 
     job: fields.Name | None = None
@@ -51,7 +52,7 @@ async def attach(request: AnyRequest, session: fields.SessionName) -> Response[A
     data = await body_of(request, Attach)
     visit = visit_of(request)
     made = await attachments.attach(
-        visit.desk.world, visit.caller, session, job=data.job, mode=data.mode, where=data.where, resume=data.attachment,
+        visit.desk.world, visit.caller, session, job=data.job, mode=data.mode, where=data.where, resume=data.attachment
     )
     document = AdmissionDocument(made.attachment, made.job, made.address or None, made.ticket or None)
     return answered(_encode(document), status=201, headers=[(b"cache-control", b"no-store")])
@@ -59,7 +60,7 @@ async def attach(request: AnyRequest, session: fields.SessionName) -> Response[A
 
 @get(PATH, operation_id="list_attachments", tags=["attachments"])
 async def page(
-    request: AnyRequest, session: fields.SessionName, after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT,
+    request: AnyRequest, session: fields.SessionName, after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT
 ) -> Response[Page[Attachment]]:
     """The living attachments of a session."""
     visit = visit_of(request)

@@ -35,7 +35,10 @@ class EventPage(msgspec.Struct):
 
 @get("/v1/sessions/{session:str}/events", operation_id="list_events", tags=["events"])
 async def page(
-    request: AnyRequest, session: fields.SessionName, first: fields.FirstSeq = 1, limit: fields.Limit = PAGE_DEFAULT,
+    request: AnyRequest,
+    session: fields.SessionName,
+    first: fields.FirstSeq = 1,
+    limit: fields.Limit = PAGE_DEFAULT,
     wait_s: fields.WaitS = 0.0,
 ) -> Response[EventPage]:
     """Events from a number on. With `Accept: text/event-stream`: a feed that goes on until the session has ended.

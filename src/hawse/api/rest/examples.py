@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-_JOB = {"argv": ["python3", "train.py"], "env": {"PATH": "/usr/bin:/bin"}, "cwd": "/home/ada", "tty": {"columns": 80, "rows": 24}}
+_JOB = {
+    "argv": ["python3", "train.py"],
+    "env": {"PATH": "/usr/bin:/bin"},
+    "cwd": "/home/ada",
+    "tty": {"columns": 80, "rows": 24},
+}
 
 EXAMPLES: dict[str, Any] = {
     "create_session": {"alias": "train", "description": "night run", "labels": {"model": "v3"}, "job": _JOB},
@@ -13,9 +18,15 @@ EXAMPLES: dict[str, Any] = {
     "signal_job": {"signal": "USR1"},
     "attach": {"job": "train", "mode": "control", "where": "laptop /dev/pts/3"},
     "problem": {
-        "type": "about:blank", "title": "Precondition Failed", "status": 412, "code": "conflict", "retry": True, "next": "",
+        "type": "about:blank",
+        "title": "Precondition Failed",
+        "status": 412,
+        "code": "conflict",
+        "retry": True,
+        "next": "",
         "detail": "session 01a20889-bacf-7c96-9dbd-f25e812b4462 is at version 4, not 3: somebody changed it meanwhile",
-        "request": "042a06c4-17", "version": 4,
+        "request": "042a06c4-17",
+        "version": 4,
     },
     "event_stream": 'id: 3\nevent: job.started\ndata: {"seq": 3, "kind": "job.started", "...": "..."}\n\n',
 }

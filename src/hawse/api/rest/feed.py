@@ -27,7 +27,7 @@ from hawse.domain.event import Event
 from hawse.domain.session import LIVING
 from hawse.ports.store import Store, View
 
-GATHER_S = 0.05  # at most 20 writes a second to each follower
+GATHER_S = 0.1  # at most 10 writes a second to each follower
 PAGE = 500
 RING_EVENTS_MAX = 2000
 RING_BYTES_MAX = 1024 * 1024

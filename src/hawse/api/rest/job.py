@@ -33,10 +33,21 @@ def spec_of(given: fields.JobSpec) -> JobSpec:
     """The request's job as the services know it."""
     size = given.tty or fields.Terminal(0, 0)
     return JobSpec(
-        argv=tuple(given.argv), env=given.env, cwd=given.cwd, umask=given.umask, encoding=given.encoding,
-        name=given.name, tty=given.tty is not None, columns=size.columns, rows=size.rows, stdin=given.stdin,
-        on_lost=OnLost(given.on_lost), grace_s=GRACE_S_DEFAULT if given.grace_s is None else given.grace_s,
-        log_on_full=given.log_on_full, log_bytes_max=given.log_bytes_max, leftovers=given.leftovers,
+        argv=tuple(given.argv),
+        env=given.env,
+        cwd=given.cwd,
+        umask=given.umask,
+        encoding=given.encoding,
+        name=given.name,
+        tty=given.tty is not None,
+        columns=size.columns,
+        rows=size.rows,
+        stdin=given.stdin,
+        on_lost=OnLost(given.on_lost),
+        grace_s=GRACE_S_DEFAULT if given.grace_s is None else given.grace_s,
+        log_on_full=given.log_on_full,
+        log_bytes_max=given.log_bytes_max,
+        leftovers=given.leftovers,
     )
 
 
@@ -61,7 +72,10 @@ async def page(
 
 @get(PATH + "/{job:str}", operation_id="get_job", tags=["jobs"])
 async def get_one(
-    request: AnyRequest, session: fields.SessionName, job: fields.JobName, wait_s: fields.WaitS = 0.0,
+    request: AnyRequest,
+    session: fields.SessionName,
+    job: fields.JobName,
+    wait_s: fields.WaitS = 0.0,
     until: Annotated[Literal["started", "ended"], QueryParameter(description="what to wait for")] = "ended",
 ) -> Response[Job]:
     """One job; with wait_s when it has started or ended, or as it is when the time is over."""
@@ -77,7 +91,10 @@ async def get_one(
 
 @delete(PATH + "/{job:str}", status_code=202, operation_id="stop_job", tags=["jobs"])
 async def stop(
-    request: AnyRequest, session: fields.SessionName, job: fields.JobName, grace_s: fields.QueryGraceS = None,
+    request: AnyRequest,
+    session: fields.SessionName,
+    job: fields.JobName,
+    grace_s: fields.QueryGraceS = None,
     reason: fields.Reason = "asked",
 ) -> Response[Job]:
     """Ask a job to end: SIGTERM, grace, SIGKILL of all it started. Safe to repeat."""
@@ -86,9 +103,7 @@ async def stop(
     return answered(change.body(found), version=found.version, status=202)
 
 
-@post(
-    PATH + "/{job:str}/signal", status_code=200, body=Signal, operation_id="signal_job", tags=["jobs"]
-)
+@post(PATH + "/{job:str}/signal", status_code=200, body=Signal, operation_id="signal_job", tags=["jobs"])
 async def signal(request: AnyRequest, session: fields.SessionName, job: fields.JobName) -> Response[Job]:
     """Send a signal to the job's main process group."""
     data = await body_of(request, Signal)

@@ -31,8 +31,14 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.state = ServerState()
         self.config = Config(
-            cast("ASGIApplication", application(desk)), http="httptools", ws="none", lifespan="off", interface="asgi3",
-            log_config=None, access_log=False, proxy_headers=False,
+            cast("ASGIApplication", application(desk)),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # `Front` and `Connection` say it better
         self.config.load()
@@ -103,5 +109,3 @@ def possible_connections() -> int:
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else soft - DESCRIPTORS_KEPT
     return max(32, min(CONNECTIONS_MAX, room))
-
-

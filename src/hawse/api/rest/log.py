@@ -31,8 +31,13 @@ _Since = Annotated[
 
 @get("/v1/sessions/{session:str}/logs/{job:str}", operation_id="read_log", tags=["logs"], media_type=MEDIA_TYPE)
 async def read(
-    request: AnyRequest, session: fields.SessionName, job: fields.JobName, offset: _From = None, limit: _Piece = None,
-    tail: _Tail = None, since: _Since = None,
+    request: AnyRequest,
+    session: fields.SessionName,
+    job: fields.JobName,
+    offset: _From = None,
+    limit: _Piece = None,
+    tail: _Tail = None,
+    since: _Since = None,
 ) -> Response[bytes]:
     """One piece of a job's output. At most one of from (an offset), tail (lines), since (a time); none: its beginning.
 
@@ -43,7 +48,13 @@ async def read(
     visit = visit_of(request)
     async with visit.desk.log_readers:
         found, piece = await logs.read(
-            visit.desk.world, visit.caller, session, job, offset=offset, since=since, tail=tail,
+            visit.desk.world,
+            visit.caller,
+            session,
+            job,
+            offset=offset,
+            since=since,
+            tail=tail,
             bytes_max=limit or PIECE_DEFAULT,
         )
     return Bytes(told_in_headers(piece), state=found.state)
@@ -68,13 +79,19 @@ class Bytes(Response[bytes]):
         super().__init__(b"", media_type=MEDIA_TYPE)
         self.piece = piece
         told = {
-            "content-type": MEDIA_TYPE, "content-length": str(len(piece.data)), "hawse-log-from": str(piece.first),
-            "hawse-log-next": str(piece.next), "hawse-log-end": str(piece.end), "hawse-job-state": str(state),
+            "content-type": MEDIA_TYPE,
+            "content-length": str(len(piece.data)),
+            "hawse-log-from": str(piece.first),
+            "hawse-log-next": str(piece.next),
+            "hawse-log-end": str(piece.end),
+            "hawse-job-state": str(state),
         }
         if piece.spans:
             told["hawse-log-spans"] = " ".join(f"{offset}+{length}:{source}" for offset, length, source in piece.spans)
         if piece.damaged:
-            told["hawse-log-damaged"] = "; ".join(f"{offset}+{length} {quote(why)}" for offset, length, why in piece.damaged)
+            told["hawse-log-damaged"] = "; ".join(
+                f"{offset}+{length} {quote(why)}" for offset, length, why in piece.damaged
+            )
         self.told = [(name.encode(), value.encode("ascii")) for name, value in told.items()]
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:

@@ -42,8 +42,14 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
 def document(problem: Problem, *, status: int, request: str) -> bytes:
     """The problem as JSON. Facts stand beside the fixed fields and never replace one."""
     fixed = {
-        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": problem.code,
-        "detail": problem.detail, "retry": problem.retry, "next": problem.next_step, "request": request,
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "retry": problem.retry,
+        "next": problem.next_step,
+        "request": request,
     }
     return _encode({**problem.facts, **fixed})
 
@@ -115,6 +121,9 @@ def _said(error: ValidationException) -> str:
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
-    Problem: on_problem, Answered: on_answered, HTTPException: on_http, Exception: on_mistake,
+    Problem: on_problem,
+    Answered: on_answered,
+    HTTPException: on_http,
+    Exception: on_mistake,
 }
 __all__ = ["HANDLERS", "MEDIA_TYPE", "ProblemDocument", "answer", "document"]

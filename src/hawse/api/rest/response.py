@@ -21,7 +21,7 @@ class Answer(Response[Any]):
     """A whole answer: status, headers, bytes."""
 
     def __init__(self, body: bytes, status: int, headers: Iterable[Header]) -> None:  # nothing of Response's is used
-        told = [*headers, (b"content-length", b"%d" % len(body))]
+        told = [*headers] if status == 204 else [*headers, (b"content-length", b"%d" % len(body))]  # RFC 9110, 8.6
         self._head: Any = {"type": "http.response.start", "status": status, "headers": told}
         self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
 

@@ -1,7 +1,7 @@
 """The OpenAPI document at `/schema/openapi.json`.
 
-Paths and parameters come from Litestar, types from msgspec, which decodes with the very same declarations, and the rules
-that hold for all operations (problems, request ids, versions) from here, once.
+Paths and parameters come from Litestar, types from msgspec, which decodes with the very same declarations, and the
+rules that hold for all operations (problems, request ids, versions) from here, once.
 """
 
 from __future__ import annotations
@@ -27,17 +27,24 @@ _STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in ("s
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"type": "string"}
 _KEY = {
-    "name": "Idempotency-Key", "in": "header", "required": False,
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
     "description": "Request id, kept for 24 hours: a retry with the same one gets the first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[!-~]+$"},
 }
 _IF_MATCH = {
-    "name": "If-Match", "in": "header", "required": False,
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
     "description": "The version that you decided on, as ETag told it; another present version is a conflict (412).",
-    "schema": {"type": "string", "pattern": '^(\\*|"[1-9][0-9]{0,15}")$'}, "example": '"3"',
+    "schema": {"type": "string", "pattern": '^(\\*|"[1-9][0-9]{0,15}")$'},
+    "example": '"3"',
 }
 _LAST_EVENT = {
-    "name": "Last-Event-ID", "in": "header", "required": False,
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
     "description": "With Accept: text/event-stream: number of the last event that was seen; wins over `from`.",
     "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
 }
@@ -46,7 +53,9 @@ _HEADERS: dict[str, Json] = {
     "read_log": {
         f"Hawse-Log-{name}": {"schema": _TEXT, "description": text}
         for name, text in {
-            "From": "offset of the first byte", "Next": "offset to go on with", "End": "the log's end as of now",
+            "From": "offset of the first byte",
+            "Next": "offset to go on with",
+            "End": "the log's end as of now",
             "Spans": "offset+length:source ...; source 1 stdout or terminal, 2 stderr",
             "Damaged": "offset+length cause; ... of ranges that are not in the body; causes percent-encoded",
         }.items()
@@ -54,8 +63,12 @@ _HEADERS: dict[str, Json] = {
     **dict.fromkeys(("create_session", "get_session", "describe_session", "end_session", "run_job", "get_job"), _ETAG),
 }
 _MORE_PARAMETERS: dict[str, list[Json]] = {
-    "create_session": [_KEY], "describe_session": [_KEY, _IF_MATCH], "end_session": [_KEY, _IF_MATCH],
-    "run_job": [_KEY], "stop_job": [_KEY], "list_events": [_LAST_EVENT],
+    "create_session": [_KEY],
+    "describe_session": [_KEY, _IF_MATCH],
+    "end_session": [_KEY, _IF_MATCH],
+    "run_job": [_KEY],
+    "stop_job": [_KEY],
+    "list_events": [_LAST_EVENT],
 }
 
 
@@ -74,7 +87,10 @@ class _Completed(JsonRenderPlugin):
 
 
 CONFIG = OpenAPIConfig(
-    title="hawse", version=__version__, path="/schema", description="Durable sessions for distributed work.",
+    title="hawse",
+    version=__version__,
+    path="/schema",
+    description="Durable sessions for distributed work.",
     render_plugins=[_Completed()],
 )
 
@@ -92,10 +108,12 @@ def completed(document: Json, handlers: list[HTTPRouteHandler]) -> Json:
             _complete(operation, by_id[operation["operationId"]], named)
     document["components"] = {
         "schemas": components,
-        "responses": {"Problem": {
-            "description": "What went wrong, and what to do.",
-            "content": {MEDIA_TYPE: {"schema": named[ProblemDocument], "example": EXAMPLES["problem"]}},
-        }},
+        "responses": {
+            "Problem": {
+                "description": "What went wrong, and what to do.",
+                "content": {MEDIA_TYPE: {"schema": named[ProblemDocument], "example": EXAMPLES["problem"]}},
+            }
+        },
     }
     return _with_plain_names(document)
 
@@ -115,7 +133,9 @@ def _complete(operation: Json, handler: HTTPRouteHandler, named: dict[Any, Any])
         content = {"schema": named[body], "examples": {"one": {"value": EXAMPLES[name]}}}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     operation["responses"] = {
-        str(handler.status_code): _success(name, handler, named), "4XX": _PROBLEM, "5XX": _PROBLEM,
+        str(handler.status_code): _success(name, handler, named),
+        "4XX": _PROBLEM,
+        "5XX": _PROBLEM,
     }
 
 
@@ -157,6 +177,6 @@ def _result(handler: HTTPRouteHandler) -> Any:
 def _with_plain_names(document: Json) -> Json:
     text = json.dumps(document)
     for name, plain in _STATES.items():
-        text = text.replace(f"/{name}\"", f"/{plain}\"").replace(f"\"{name}\"", f"\"{plain}\"")
+        text = text.replace(f'/{name}"', f'/{plain}"').replace(f'"{name}"', f'"{plain}"')
     renamed: Json = json.loads(text)
     return renamed

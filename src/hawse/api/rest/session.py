@@ -60,7 +60,10 @@ class SessionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def encode(view: SessionView) -> bytes:
     """A SessionDocument as JSON: the session's own fields, then what is in it."""
     return b'%s,"jobs":%s,"attachments":%s,"last_seq":%d}' % (
-        _encode(view.session)[:-1], _encode(view.jobs), _encode(view.attachments), view.last_seq,
+        _encode(view.session)[:-1],
+        _encode(view.jobs),
+        _encode(view.attachments),
+        view.last_seq,
     )
 
 
@@ -70,7 +73,10 @@ async def create(request: AnyRequest) -> Response[SessionDocument]:
     data = await body_of(request, NewSession)
     change = await once(request, 201, encode)
     wanted = sessions.NewSession(
-        alias=data.alias, description=data.description, labels=data.labels, lease=Lease(data.lease),
+        alias=data.alias,
+        description=data.description,
+        labels=data.labels,
+        lease=Lease(data.lease),
         job=spec_of(data.job) if data.job is not None else None,
     )
     made = await sessions.create(visit_of(request).desk.world, change.caller, wanted)
@@ -80,8 +86,7 @@ async def create(request: AnyRequest) -> Response[SessionDocument]:
 
 @get(PATH, operation_id="list_sessions", tags=["sessions"])
 async def page(
-    request: AnyRequest,
-    which: _Which = "living", after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT,
+    request: AnyRequest, which: _Which = "living", after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT
 ) -> Response[Page[SessionDocument]]:
     """The caller's sessions, by age."""
     visit = visit_of(request)
@@ -104,7 +109,10 @@ async def describe(request: AnyRequest, session: fields.SessionName) -> Response
     data = await body_of(request, SessionChange)
     change = await once(request, 200, encode)
     made = await sessions.describe(
-        visit_of(request).desk.world, change.caller, session, version=expected(request),
+        visit_of(request).desk.world,
+        change.caller,
+        session,
+        version=expected(request),
         alias=sessions.UNCHANGED if data.alias is msgspec.UNSET else data.alias,
         description=None if data.description is msgspec.UNSET else data.description,
         labels=None if data.labels is msgspec.UNSET else data.labels,
@@ -114,13 +122,15 @@ async def describe(request: AnyRequest, session: fields.SessionName) -> Response
 
 @delete(PATH + "/{session:str}", status_code=202, operation_id="end_session", tags=["sessions"])
 async def end(
-    request: AnyRequest, session: fields.SessionName, grace_s: fields.QueryGraceS = None,
+    request: AnyRequest,
+    session: fields.SessionName,
+    grace_s: fields.QueryGraceS = None,
     reason: fields.Reason = "asked",
 ) -> Response[SessionDocument]:
     """Begin to end a session: its jobs are stopped in order, then it is history. Safe to repeat."""
     change = await once(request, 202, encode)
     made = await sessions.end(
-        visit_of(request).desk.world, change.caller, session, version=expected(request), grace_s=grace_s, reason=reason,
+        visit_of(request).desk.world, change.caller, session, version=expected(request), grace_s=grace_s, reason=reason
     )
     return answered(change.body(made), version=made.session.version, status=202)
 

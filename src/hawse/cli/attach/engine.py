@@ -1,4 +1,5 @@
-"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do the same.
+"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do exactly the
+same.
 
 HAWSE_ENGINE=python|compiled|auto chooses; "compiled" without a compiled core is an ImportError, never a silent change.
 """
@@ -7,10 +8,20 @@ from __future__ import annotations
 
 import os
 
-from hawse.cli.attach.pump import Pump as PythonPump
-
 WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
-ENGINE = "python"
-Pump = PythonPump
+ENGINE = "compiled"
+
+if WANTED not in ("python", "compiled", "auto"):
+    raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
+try:
+    if WANTED == "python":
+        raise ImportError("not wanted")
+    from hawse._core import Pump
+except ImportError:
+    if WANTED == "compiled":
+        raise
+    from hawse.cli.attach.pump import Pump  # type: ignore[assignment]
+
+    ENGINE = "python"
 
 __all__ = ["ENGINE", "Pump"]

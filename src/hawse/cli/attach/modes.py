@@ -11,6 +11,7 @@ import re
 
 _MODE = re.compile(rb"\x1b\[\?([0-9;]{1,60})([hl])")
 _MARK = b"\x1b["
+_NEWLINE = 0x0A
 _TAIL_BYTES = 64  # the longest sequence that is looked for
 _ALTERNATE = (b"1049", b"1047", b"47")
 _OFF_BY_NATURE = (
@@ -35,14 +36,18 @@ _PLAIN = b"\x1b[?25h\x1b>\x1b[?7h\x1b[0 q\x1b(B\x0f\x1b[m"
 class Modes:
     """See what goes to the terminal; tell how to undo it."""
 
-    __slots__ = ("_on", "_tail")
+    __slots__ = ("_on", "_tail", "is_line_start")
 
     def __init__(self) -> None:
         self._on: set[bytes] = set()
         self._tail = b""
+        self.is_line_start = True
 
     def see(self, data: bytes | memoryview) -> None:
         """Note the modes that these bytes set. Cheap where there is no escape sequence."""
+        if not data:
+            return
+        self.is_line_start = data[-1] == _NEWLINE
         whole = self._tail + bytes(data) if self._tail else bytes(data)
         cut = whole.rfind(b"\x1b", -_TAIL_BYTES)
         self._tail = whole[cut:] if cut >= 0 else b""
@@ -61,5 +66,10 @@ class Modes:
         alternate = next((mode for mode in _ALTERNATE if mode in self._on), None)
         if alternate is not None:
             parts += [b"\x1b[r", b"\x1b[?%sl" % alternate]
+            self.is_line_start = True  # the cursor is back where the program was started
         self._on.clear()
-        return b"".join([*parts, b"\x1b[>4m" if alternate is not None else b"", _PLAIN])
+        parts += [b"\x1b[>4m" if alternate is not None else b"", _PLAIN]
+        if not self.is_line_start:
+            parts.append(b"\r\n")
+            self.is_line_start = True
+        return b"".join(parts)

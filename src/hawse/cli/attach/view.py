@@ -211,7 +211,7 @@ class View:
                 self._suspend()
             elif number == signal.SIGINT:
                 self._interrupts += 1
-                if self._interrupts > 1 or self.mode != "control" or self.raw:
+                if self._interrupts > 1 or not self._passes_interrupts or self.mode != "control" or self.raw:
                     self._goodbye()
                     return LEFT
                 self._pump.send(terminal.message(terminal.SIGNAL, signal="INT"))

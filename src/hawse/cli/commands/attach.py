@@ -8,7 +8,7 @@ import sys
 import click
 
 from hawse.cli.options import Connection, connected, target_argument
-from hawse.cli.say import is_terminal
+from hawse.cli.say import is_terminal, note
 from hawse.domain.errors import Invalid
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def attach_to(job: Job, *, mode: str) -> int:
     from hawse.cli.attach.config import detach_keys
     from hawse.cli.attach.keys import Keys
     from hawse.cli.attach.outcome import attached_end
-    from hawse.cli.attach.view import View
+    from hawse.cli.attach.view import DETACHED, LEFT, View
     from hawse.cli.target import label
 
     name = label(job)
@@ -59,5 +59,9 @@ def attach_to(job: Job, *, mode: str) -> int:
         start="screen",
         takes_input=mode == "control",
         name=name,
+        passes_interrupts=False,
     )
-    return attached_end(view, view.run())
+    if not raw and not job.info.is_over:
+        note(f"[{name} has no terminal: what you type is sent line by line; Ctrl-C leaves, it goes on]")
+    how = view.run()
+    return attached_end(view, DETACHED if how == LEFT and not raw else how)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.client.records import EventInfo
 
-_SHOWN = ("state", "outcome", "reason", "log", "alias", "description", "attempt")
+_SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "stop_reason")
 
 
 @click.command()
@@ -31,6 +31,7 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
     from hawse.cli.target import session_at
 
     session = session_at(connection.open(), name)
+    names = {job.id: job.name for job in session.info.jobs} | {session.id: session.name}
     try:
         for event in session.events(from_, follow=follow):
             if as_json:
@@ -38,7 +39,7 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
 
                 sys.stdout.write(json.dumps(event.raw, ensure_ascii=False) + "\n")
             else:
-                sys.stdout.write(_line(event) + "\n")
+                sys.stdout.write(_line(event, names) + "\n")
             if follow:
                 sys.stdout.flush()
     except KeyboardInterrupt:
@@ -46,17 +47,32 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
     return 0
 
 
-def _line(event: EventInfo) -> str:
+def _line(event: EventInfo, names: dict[str, str]) -> str:
     from hawse.cli.table import printable
     from hawse.cli.words import moment
 
-    told = [f"{key}={_value(event.after[key])}" for key in _SHOWN if event.after.get(key) not in (None, "")]
-    name = event.after.get("name") or event.after.get("alias") or event.object[-12:]
-    words = f"{event.seq:>6}  {moment(event.time)}  {event.kind:<22} {name}  by {event.by}  {' '.join(told)}"
+    for key in ("name", "alias"):
+        if event.after.get(key):
+            names[event.object] = str(event.after[key])
+    told = [f"{key}={event.after[key]}" for key in _SHOWN if event.after.get(key) not in (None, "", 1)]
+    told += _special(event)
+    name = names.get(event.object, event.object[-12:])
+    words = f"{event.seq:>6}  {moment(event.time)}  {event.kind:<20}  {name}  by {event.by}  {', '.join(told)}"
     return printable(words.rstrip())
 
 
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{k}:{v}" for k, v in value.items() if v not in (None, "", 0) or k == "code")
-    return str(value)
+def _special(event: EventInfo) -> list[str]:
+    """The fields that are objects themselves, in words."""
+    from hawse.cli.words import outcome
+    from hawse.client.records import LogInfo, Outcome
+
+    told = []
+    if event.after.get("outcome"):
+        told.append(outcome(Outcome(event.after["outcome"])))
+    if event.after.get("log"):
+        log = LogInfo(event.after["log"])
+        if log.state != "ok" or event.kind == "job.log_changed":
+            told.append(f"log {log.state}{': ' if log.cause else ''}{log.cause}")
+    if event.after.get("left_behind"):
+        told.append(f"{len(event.after['left_behind'])} left behind")
+    return told

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from hawse.client.link_async import now
 from hawse.client.log_answer import log_piece
 from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Outcome
-from hawse.domain.errors import LimitReached
+from hawse.domain.errors import LimitReached, NotFound
 
 if TYPE_CHECKING:
     from hawse.client._async.attachment import Attachment
@@ -131,7 +131,12 @@ class Job:
         """One piece of what it printed. At most one of from_ (offset), tail (lines), since (Unix seconds)."""
         query = {"from": from_, "limit": limit, "tail": tail, "since": since}
         path = f"{self.session.path}/logs/{quote(self.info.id)}"
-        return log_piece(await self.session.server.transport.request("GET", path, query=query))
+        try:
+            return log_piece(await self.session.server.transport.request("GET", path, query=query))
+        except NotFound as error:
+            if error.facts.get("noun") != "log":
+                raise
+            return LogPiece([], 0, 0)  # it has not started yet, or never will
 
     async def logs(
         self,

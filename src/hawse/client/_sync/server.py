@@ -12,6 +12,7 @@ from hawse.client.find import Endpoint
 from hawse.client.names import did_you_mean
 from hawse.client.records import SessionInfo, Status
 from hawse.domain.errors import NotFound
+from hawse.domain.ids import checked_name
 
 PAGE = 200
 PREFIX_LENGTH_MIN = 4
@@ -83,6 +84,8 @@ class Server:
 
         Raises Clash (a living session has the alias), Invalid.
         """
+        if alias is not None:
+            checked_name(alias, "the name")
         body = {"alias": alias, "description": description, "labels": dict(labels or {}), "lease": lease, "job": job}
         body = {key: value for key, value in body.items() if value is not None}
         answer = self.transport.request("POST", "/v1/sessions", body=body)

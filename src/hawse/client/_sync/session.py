@@ -15,6 +15,7 @@ from hawse.client.records import AttachmentInfo, EventInfo, JobInfo, SessionInfo
 from hawse.client.spec import job_spec
 from hawse.client.sse import EventStream
 from hawse.domain.errors import Broken, Unavailable
+from hawse.domain.ids import checked_name
 
 if TYPE_CHECKING:
     from hawse.client._sync.server import Server
@@ -149,6 +150,8 @@ class Session:
 
         version: refuse when somebody changed it since (Conflict).
         """
+        if alias is not None:
+            checked_name(alias, "the name")
         body = {"description": description, "labels": labels, "alias": alias}
         body = {key: value for key, value in body.items() if value is not None}
         answer = self.server.transport.request("PATCH", self.path, body=body, version=version)

@@ -1,0 +1,41 @@
+"""Which engine moves a runner's bytes: the compiled core where it was built, else Python. Both do exactly the same.
+
+HAWSE_ENGINE=python|compiled|auto chooses, in the environment of the runners' parent; "compiled" without a compiled core is
+an ImportError, never a silent change.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hawse.runner import relay
+
+WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
+ENGINE = "python"
+Relay = relay.Relay
+Poller = None  # select.epoll does
+
+
+class Tail:
+    """What every keystroke needs of a log. The compiled twin keeps the hot fields where C finds them."""
+
+
+class Seat:
+    """What every keystroke needs of an attachment."""
+
+    __slots__ = ("cursor", "fd")
+
+
+
+if WANTED not in ("python", "compiled", "auto"):
+    raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
+if WANTED != "python":
+    try:
+        from hawse._core import Poller, Relay, Seat, Tail  # type: ignore[assignment, no-redef]
+
+        ENGINE = "compiled"
+    except ImportError:
+        if WANTED == "compiled":
+            raise
+
+__all__ = ["ENGINE", "Poller", "Relay", "Seat", "Tail"]
