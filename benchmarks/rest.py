@@ -167,12 +167,15 @@ def measured(base: Path, seconds: float) -> list[Figure]:
     echo = str(base / "echo.sock")
     with subprocess.Popen([sys.executable, __file__, "--echo", echo]) as server:
         wait_for(echo, server)  # type: ignore[arg-type]
+        before, began = cpu_s(server.pid), time.monotonic()
         rate, half, most = loaded(echo, ["/x"] * CONNECTIONS, seconds)
+        cpu = (cpu_s(server.pid) - before) / (time.monotonic() - began)
         server.terminate()
     note("bare uvicorn done")
     told(CHANGES, "uvicorn echo", rate, "/s")
     told("answer p50", "uvicorn echo", half, "ms")
     told("answer p99", "uvicorn echo", most, "ms")
+    told("CPU of a change", "uvicorn echo", cpu / rate * 1e6, "us")
 
     where = {
         "HAWSE_STATE_DIR": str(base / "state"),

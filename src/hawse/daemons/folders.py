@@ -86,15 +86,14 @@ def claim(path: str, what: str) -> Claim:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise Unavailable(f"{path} can't be locked: {error.strerror}") from error
         who = f" (process {holder})" if holder.isdecimal() else ""
-        raise Unavailable(f"{what}{who}", next_step="use it, or stop it first: hawse stop") from error
+        raise Unavailable(f"{what}{who}", next_step="use it, or stop it first: hawse down") from error
     return Claim(path, descriptor)
 
 
 def claim_runtime(places: Places) -> Claim:
     """One coordinator per runtime folder; the lock's file holds its process id, for people."""
     held = claim(places.lock, f"a coordinator is already running in {places.runtime}")
-    os.ftruncate(held.descriptor, 0)
-    os.pwrite(held.descriptor, f"{os.getpid()}\n".encode(), 0)
+    _note(held, f"{os.getpid()}\n")
     return held
 
 
@@ -121,10 +120,19 @@ def claim_state(places: Places) -> Claim:
             next_step=f"work there, set HAWSE_STATE_DIR to another folder, or, if it was moved here: rm {places.host}",
         )
     if owner is here or owner != here:
-        os.ftruncate(held.descriptor, 0)
-        os.pwrite(held.descriptor, json.dumps(here).encode() + b"\n", 0)
-        os.fsync(held.descriptor)
+        _note(held, json.dumps(here) + "\n")
     return held
+
+
+def _note(held: Claim, text: str) -> None:
+    """Write what the claim's file says, durably. Raises Unavailable; then the claim is released."""
+    try:
+        os.ftruncate(held.descriptor, 0)
+        os.pwrite(held.descriptor, text.encode(), 0)
+        os.fsync(held.descriptor)
+    except OSError as error:
+        held.release()
+        raise Unavailable(f"{held.path}: {error.strerror}", next_step="make room on its disk") from error
 
 
 def machine_id() -> str:

@@ -92,6 +92,30 @@ def test_killed_at_any_moment(kind, request, tmp_path):
         assert asyncio.run(reopened(kind, target, acknowledged)) >= len(acknowledged)
 
 
+@pytest.mark.requirement("S3.3")
+def test_the_database_server_pulls_its_plug(postgres, postgres_database):
+    """A server that syncs is stopped as by a power cut, twice; its clients are told, what they had is there."""
+    postgres.stop()
+    postgres.start(durable=True)
+    try:
+        acknowledged = []
+        for _ in range(2):
+            process = start("postgres", postgres_database, TASKS)
+            data = read_some(process, 30)
+            postgres.stop("immediate")
+            data += read_some(process, 3)
+            process.kill()
+            rest, _ = process.communicate(timeout=30)
+            postgres.start(durable=True)
+            lines = lines_of(data + rest)
+            assert any(line.startswith("!") for line in lines)
+            acknowledged += acknowledged_in(lines)
+            assert asyncio.run(reopened("postgres", postgres_database, acknowledged)) >= len(acknowledged)
+    finally:
+        postgres.stop()
+        postgres.start()
+
+
 @pytest.mark.parametrize("when", [4, 5, 6, 9, 17])
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
 def test_killed_within_a_commit(call, when, need, tmp_path):

@@ -144,7 +144,8 @@ class Comparison(RuleBasedStateMachine):
         def verb(unit):
             before = self.present(unit, row)
             if isinstance(before, sessions.Session) and before.state in sessions.LIVING:
-                return unit.change(before, ended(before), kind="ended", by="x")
+                after = replace(ended(before), ended_at=self.clock.time)
+                return unit.change(before, after, kind="ended", by="x")
             return None
 
         self.both(verb)

@@ -75,7 +75,7 @@ def test_a_server_that_stops_is_unavailable_until_it_is_back(postgres, postgres_
     async def look(store):
         session = new_session("train")
         await create(store, session)
-        await asyncio.to_thread(postgres.stop, "immediate")
+        await asyncio.to_thread(postgres.stop)
         try:
             with pytest.raises(Unavailable, match="PostgreSQL"):
                 await create(store, new_session())
@@ -163,7 +163,7 @@ def test_a_cancelled_write_still_wakes_who_waits(postgres_database):
             await asyncio.wait([writing])
             await store.write(lambda unit: None)
             if await store.read(lambda view: view.last_seq(session.id)) > seq:
-                assert await waiting == seq + 1
+                assert await waiting > seq
             waiting.cancel()
 
     asyncio.run(with_store(postgres_database, look))

@@ -105,7 +105,8 @@ def test_a_damaged_page_is_told_and_the_rest_goes_on(tmp_path):
         await create(store, session)
         for number in range(200):
             await store.write(lambda unit, n=number: touch(unit, unit.session(session.id), description=f"{n}" * 300))
-        return store._writer.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        root = "SELECT rootpage FROM sqlite_master WHERE name = 'events'"
+        return store._writer.connection.execute(root).fetchone()[0]
 
     page = asyncio.run(with_store(path, fill))
     with open(path, "r+b") as file:
@@ -132,17 +133,16 @@ def test_a_full_disk_is_told_and_left_when_there_is_room(tmp_path):
         session = new_session("train")
         await create(store, session)
         connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0] + 20}")
-        told = 0
+        told = []
         for number in range(200):
             try:
                 await asyncio.gather(
                     *(create(store, new_session(f"{number}-{n}", description="d" * 1000)) for n in range(3))
                 )
             except Unavailable as problem:
-                told += 1
-                assert "the disk is full" in problem.detail
-                assert "room" in problem.next_step
+                told.append(problem)
         assert told
+        assert all("the disk is full" in one.detail and "room" in one.next_step for one in told)
         await check_replay(store)
         assert (await store.read(lambda view: view.session(session.id))) == session, "reading goes on"
         connection.execute("PRAGMA max_page_count = 1000000")

@@ -16,14 +16,11 @@ COMMANDS_MAX = 100
 
 
 def record(job_dir: str, attempt: int, name: str) -> dict[str, Any] | None:
-    """claim.json, process.json or exit.json;
-
-    None when it is absent or cannot be read (told by its absence elsewhere).
-    """
+    """claim.json, process.json or exit.json; None when it is absent, empty when it cannot be read."""
     try:
         return claim.read(claim.attempt_dir(job_dir, attempt), name)
     except (OSError, ValueError):
-        return None
+        return {}
 
 
 def runner_lives(claimed: Mapping[str, Any]) -> bool:
@@ -39,6 +36,8 @@ def cause_of_loss(claimed: Mapping[str, Any] | None) -> str:
     """Why nobody saw the end, in words."""
     if claimed is None:
         return "it was never started"
+    if not claimed:
+        return "nobody answers for it, and the record of its runner is damaged"
     if claimed.get("boot_id") != kin.boot_id():
         return "the host was rebooted"
     return f"its runner (process {claimed.get('runner_pid')}) was killed"

@@ -46,6 +46,7 @@ T = TypeVar("T")
 THREADS = 6
 TRIES_MAX = 50
 RETRY_PAUSE_S = 0.002
+CONNECTS_MAX = 3
 RECONNECT_S = (0.05, 0.1, 0.3, 1.0, 3.0)
 CHANNEL = "hawse"
 NOTICE_BYTES_MAX = 7500  # PostgreSQL's limit is 8000
@@ -184,18 +185,20 @@ class _Session(threading.local):
         raise AssertionError("the second try returns or raises")
 
     def _begin(self, statement: str) -> Connection:
-        for again in (True, False):
-            if self.connection is None or self.connection.closed:
-                self.connection = self._address.connect()
+        """A connection may have been cut while nobody looked, and so may the next one."""
+        for tries in range(1, CONNECTS_MAX + 1):
+            connection = self.connection
+            if connection is None or connection.closed:
+                connection = self.connection = self._address.connect()
             try:
-                self.connection.execute(statement.encode())
+                connection.execute(statement.encode())
             except psycopg.OperationalError as error:
                 self.close()
-                if not again:
+                if tries == CONNECTS_MAX:
                     raise self._address.translated(error) from error
             else:
-                return self.connection
-        raise AssertionError("the second try returns or raises")
+                return connection
+        raise AssertionError("the last try returns or raises")
 
     def _roll_back(self, connection: Connection) -> None:
         try:
@@ -249,6 +252,7 @@ class _Listener:
         self._wakeups = wakeups
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._descriptor = -1
         self._lost = asyncio.Event()
         self.listening = asyncio.Event()
 
@@ -265,7 +269,8 @@ class _Listener:
                     continue
                 failures = 0
                 self._lost.clear()
-                self._loop.add_reader(self._connection.fileno(), self._hear)
+                self._descriptor = self._connection.fileno()
+                self._loop.add_reader(self._descriptor, self._hear)
                 self._wakeups.foreign()
                 self.listening.set()
                 self._hear()
@@ -292,7 +297,7 @@ class _Listener:
             while (notice := protocol.notifies()) is not None:
                 self._heard(notice.extra.decode())
         except psycopg.Error:
-            self._loop.remove_reader(self._connection.fileno())
+            self._loop.remove_reader(self._descriptor)
             self._lost.set()
 
     def _heard(self, notice: str) -> None:
@@ -308,8 +313,7 @@ class _Listener:
 
     def _close(self) -> None:
         if self._connection is not None:
-            with suppress(OSError, psycopg.Error, ValueError):
-                self._loop.remove_reader(self._connection.fileno())
+            self._loop.remove_reader(self._descriptor)
             with suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None

@@ -28,13 +28,19 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_S = 10
 LOCK_ID = 0x68617773  # "haws": whoever migrates holds this advisory lock
 SETTINGS = {
-    "application_name": "hawse",
     "statement_timeout": "30s",  # no statement of ours takes a second
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",  # a unit never waits for anything but the database
     "client_min_messages": "warning",
 }
-KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
+OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+DEFAULTS = {
+    "application_name": "hawse",
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 
 
@@ -44,12 +50,14 @@ class Address:
     def __init__(self, conninfo: str) -> None:
         """Raises Invalid, without what was given: a password may be anywhere in it."""
         try:
-            self._parameters: dict[str, Any] = {**KEEPALIVE, "connect_timeout": CONNECT_S, **conninfo_to_dict(conninfo)}
+            given = conninfo_to_dict(conninfo)
         except psycopg.Error:
             raise Invalid(
                 "the address of the PostgreSQL database is not understood",
                 next_step='write it as "host=... dbname=... user=..." or "postgresql://user@host/database"',
             ) from None
+        options = f"{OPTIONS} {given.get('options') or ''}".strip()
+        self._parameters: dict[str, Any] = {**DEFAULTS, **given, "options": options}
 
     def __str__(self) -> str:
         shown = {name: self._parameters[name] for name in ("host", "port", "dbname") if name in self._parameters}
@@ -58,18 +66,9 @@ class Address:
     def connect(self) -> Connection:
         """A connection with our settings. Raises Unavailable."""
         try:
-            connection: Connection = psycopg.connect(**self._parameters, autocommit=True)
+            return psycopg.connect(**self._parameters, autocommit=True)
         except psycopg.Error as error:
             raise Unavailable(f"PostgreSQL ({self}) cannot be reached: {self._safe(error)}") from None
-        try:
-            given = self._parameters
-            for name, value in SETTINGS.items():
-                if name not in given:
-                    connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        except psycopg.Error as error:
-            connection.close()
-            raise self.translated(error) from error
-        return connection
 
     def _safe(self, error: BaseException) -> str:
         text = " ".join(str(error).split())

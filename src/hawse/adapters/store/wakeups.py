@@ -88,7 +88,8 @@ class Wakeups:
                         watch.seq = self.commits
                     elif watch.unsure:
                         watch.unsure = False
-                        watch.seq = await last_seq(session)
+                        found = await last_seq(session)
+                        watch.seq = max(watch.seq, found)  # it may have been told of a later one meanwhile
                     if watch.seq > after:
                         return watch.seq
                     await watch.wait()

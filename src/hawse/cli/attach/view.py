@@ -41,12 +41,22 @@ class View:
     """One job on this terminal, or on these pipes.
 
     raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
-    offset. After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone, LEFT:
+    offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
+    After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone, LEFT:
     Ctrl-C).
     """
 
     def __init__(
-        self, job: Job, *, mode: str, raw: bool, keys: Keys, start: int | str, takes_input: bool, name: str
+        self,
+        job: Job,
+        *,
+        mode: str,
+        raw: bool,
+        keys: Keys,
+        start: int | str,
+        takes_input: bool,
+        name: str,
+        passes_interrupts: bool = True,
     ) -> None:
         self.job = job
         self.mode = mode
@@ -58,6 +68,7 @@ class View:
         self._keys = keys
         self._start = start
         self._takes_input = takes_input
+        self._passes_interrupts = passes_interrupts
         self._attachment: str | None = None
         self._terminal = Terminal(0)
         self._modes = Modes()
