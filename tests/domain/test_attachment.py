@@ -48,6 +48,11 @@ def test_a_lost_link_needs_no_cut() -> None:
     assert effects == ()
 
 
+def test_the_end_of_a_job_cuts_nobody_short() -> None:
+    gone, effects = attachments.detached(attachments.linked(made(), now=101.0), reason=Reason.ENDED, now=200.0)
+    assert (gone.state, effects) == (S.DETACHED, ())
+
+
 def test_nothing_wakes_a_detached_one() -> None:
     gone, _ = attachments.detached(made(), reason=Reason.IDLE, now=200.0)
     assert attachments.linked(gone, now=201.0) is gone

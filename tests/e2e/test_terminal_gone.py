@@ -143,9 +143,9 @@ def test_a_suspended_terminal_holds_nobody_up(machine, window, eventually, place
     """The laptop sleeps while megabytes are printed: the job goes on at once; on waking the end is shown."""
     machine.start()
     progress = places.base / "progress"
-    script = f"read go; seq 1 400000; echo printed > {progress}; echo all printed; read end; exit 3"
+    script = f"echo ready; read go; seq 1 400000; echo printed > {progress}; echo all printed; read end; exit 3"
     screen = window("new", "a", "--", "sh", "-c", script)
-    eventually(lambda: machine.session("a")["attachments"])
+    screen.until("ready")
     screen.type("\r")
     with stopped(screen.child.pid):
         eventually(progress.exists, what="the job prints on")
@@ -154,7 +154,7 @@ def test_a_suspended_terminal_holds_nobody_up(machine, window, eventually, place
     screen.type("\r")
     assert screen.ended() == 0
     assert "exit code 3" in screen.text
-    assert machine.log("a").count(b"\n") == 400_003
+    assert machine.log("a").count(b"\n") == 400_004
 
 
 @pytest.mark.requirement("S4.3")
@@ -174,11 +174,10 @@ def test_two_windows_of_one_user_see_the_same(machine, window, need, places):
     assert cells(first) == cells(second)
     third = window("attach", "a", columns=60, rows=15)
     third.until("look 1")
-    third.type("gg")
-    settle(third)
-    third.until(lambda text: len(text.splitlines()) == 15)
-    first.type("gg")  # who types last has the size
-    first.until(lambda text: len(text.splitlines()) >= 23)
+    third.type(":echo &columns &lines\r")
+    third.until("60 15")
+    first.type(":echo &columns &lines\r")  # who typed last has the size
+    first.until("80 24")
     for one in (first, second, third):
         one.type(KEY + "d")
         assert one.ended() == 0

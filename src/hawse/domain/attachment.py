@@ -54,6 +54,10 @@ class Reason(StrEnum):
     ENDED = "ended"
 
 
+# Its runner needs no word: there is no link, or EXIT follows the last byte.
+LEAVES_BY_ITSELF = frozenset({Reason.LOST, Reason.ENDED})
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """Somebody's link to one job of a session.
@@ -111,7 +115,7 @@ def detached(
     state = moved(ATTACHMENT, attachment.state, E.DETACHED, f"attachment {attachment.id}")
     after = replace(attachment, state=state, reason=reason, detached_at=now, cursor=max(cursor, attachment.cursor))
     cut = CutAttachment(job=attachment.job, attachment=attachment.id, reason=reason.value)
-    return after, (cut,) if attachment.state == S.ATTACHED and reason != Reason.LOST else ()
+    return after, (cut,) if attachment.state == S.ATTACHED and reason not in LEAVES_BY_ITSELF else ()
 
 
 def is_overdue(attachment: Attachment, *, now: float) -> bool:

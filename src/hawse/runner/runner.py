@@ -197,6 +197,8 @@ class Runner:
             ],
             "log": {"state": self.job.log_state, "end": self.log.end, "cause": os.strerror(self.log.fault or 0)},
             "outcome": self.ending.outcome if self.ending.phase == PARTING else None,
+            "end": self.log.end,
+            "ended_at": self.ending.ended_at,
             "left_behind": self.ending.left_behind,
             "stopping": self.ending.stop_asked,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hawse.domain.errors import Invalid
+from hawse.domain.errors import Invalid, NotFound
 from hawse.domain.job import Job
 from hawse.ports.log import Piece
 from hawse.services.attachment import chosen_job
@@ -41,10 +41,19 @@ async def read(
 
     def piece() -> Piece:
         start = offset or 0
-        if since is not None:
-            start = world.logs.offset_at(found.id, since)
-        elif tail is not None:
-            start = world.logs.offset_of_tail(found.id, tail)
-        return world.logs.read(found.id, offset=start, bytes_max=bytes_max)
+        try:
+            if since is not None:
+                start = world.logs.offset_at(found.id, since)
+            elif tail is not None:
+                start = world.logs.offset_of_tail(found.id, tail)
+            return world.logs.read(found.id, offset=start, bytes_max=bytes_max)
+        except NotFound:
+            return _nothing(found, start)
 
     return found, await asyncio.to_thread(piece)
+
+
+def _nothing(job: Job, start: int) -> Piece:
+    """The log of a job that has none: it has printed nothing yet, or never ran; else it is gone, and that is told."""
+    end = job.log_end or 0
+    return Piece(b"", start, max(start, end), end, damaged=((start, end - start, "missing"),) if start < end else ())

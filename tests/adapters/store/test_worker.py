@@ -58,7 +58,7 @@ def test_too_much_waiting_is_refused(monkeypatch):
     asyncio.run(run())
 
 
-def test_closing_finishes_the_work_ends_the_threads_and_may_be_done_twice():
+def test_closing_finishes_the_work_ends_the_threads_and_may_be_done_twice(eventually):
     async def run():
         ended = []
         workers = Workers("closing", 3, at_end=lambda: ended.append(threading.get_ident()))
@@ -70,4 +70,4 @@ def test_closing_finishes_the_work_ends_the_threads_and_may_be_done_twice():
             workers.submit(lambda: None)
 
     asyncio.run(run())
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("closing") and thread.is_alive()]
+    eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("closing")])

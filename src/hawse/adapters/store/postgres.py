@@ -29,12 +29,12 @@ from hawse.adapters.store.postgres_connection import (
     TAKING,
     Address,
     Connection,
-    Statement,
     errors,
     migrate,
     psycopg,
 )
 from hawse.adapters.store.rows import Columns, Parameters
+from hawse.adapters.store.statements import Statement
 from hawse.adapters.store.unit import SqlUnit, SqlView
 from hawse.adapters.store.wakeups import Wakeups
 from hawse.adapters.store.worker import Workers
@@ -62,7 +62,7 @@ class _PostgresView(SqlView):
 
     def _execute(self, statement: Statement, parameters: Parameters) -> psycopg.RawCursor[Columns]:
         try:
-            return self._cursor.execute(statement.text, [parameters[name] for name in statement.names])
+            return self._cursor.execute(statement.text.encode(), statement.places(parameters))
         except psycopg.Error as error:
             self.failed = self.failed or error
             raise self._address.translated(error) from error

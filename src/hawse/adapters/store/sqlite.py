@@ -30,16 +30,16 @@ from typing import Any, TypeVar
 from hawse.adapters.store.file_watch import FileWatch
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.adapters.store.sqlite_connection import BUSY_S, connect, is_busy, prepare, translated
-from hawse.adapters.store.statements import statements
+from hawse.adapters.store.statements import Statement, statements
 from hawse.adapters.store.unit import SqlUnit, SqlView
 from hawse.adapters.store.wakeups import Wakeups
 from hawse.adapters.store.worker import Workers
-from hawse.domain.errors import InternalError, LimitReached, Unavailable
+from hawse.domain.errors import InternalError, Invalid, LimitReached, Unavailable
 from hawse.ports.clock import Clock
 from hawse.ports.store import Unit, View
 
 T = TypeVar("T")
-STATEMENTS = statements("sqlite")
+STATEMENTS = {name: Statement.of(text, "?") for name, text in statements("sqlite").items()}
 ROWS_AT_ONCE_MAX = 500  # about 4 ms of the loop's time
 UNITS_PER_COMMIT_MAX = 128
 UNITS_S_MAX = 0.005  # then the loop gets its turn
@@ -63,12 +63,15 @@ class _SqliteView(SqlView):
 
     def _all(self, name: str, parameters: Parameters) -> list[Columns]:
         try:
-            cursor = self._connection.execute(STATEMENTS[name], parameters)
+            statement = STATEMENTS[name]
+            cursor = self._connection.execute(statement.text, statement.places(parameters))
             if self.rows_left is None:
                 return cursor.fetchall()
             found = cursor.fetchmany(self.rows_left + 1)
         except sqlite3.Error as error:
             raise self._problem(error) from error
+        except UnicodeEncodeError as error:
+            raise Invalid(f"not storable: {error}") from error
         self.rows_left -= len(found)
         if self.rows_left < 0:
             raise _Elsewhere
@@ -76,9 +79,12 @@ class _SqliteView(SqlView):
 
     def _one(self, name: str, parameters: Parameters) -> Columns | None:
         try:
-            row: Columns | None = self._connection.execute(STATEMENTS[name], parameters).fetchone()
+            statement = STATEMENTS[name]
+            row: Columns | None = self._connection.execute(statement.text, statement.places(parameters)).fetchone()
         except sqlite3.Error as error:
             raise self._problem(error) from error
+        except UnicodeEncodeError as error:
+            raise Invalid(f"not storable: {error}") from error
         if self.rows_left is not None:
             self.rows_left -= 1
             if self.rows_left < 0:
@@ -111,9 +117,12 @@ class _SqliteUnit(_SqliteView, SqlUnit):
             if not self.wrote:
                 self._connection.execute("SAVEPOINT unit")
                 self.wrote = True
-            return self._connection.execute(STATEMENTS[name], parameters).rowcount
+            statement = STATEMENTS[name]
+            return self._connection.execute(statement.text, statement.places(parameters)).rowcount
         except sqlite3.Error as error:
             raise self._problem(error) from error
+        except UnicodeEncodeError as error:
+            raise Invalid(f"not storable: {error}") from error
 
     def _take(self, name: str, parameters: Parameters, session: str) -> int | None:
         if not self._run(name, parameters):  # RETURNING needs SQLite 3.35; RHEL 9 has 3.34

@@ -256,3 +256,23 @@ async def text_that_no_store_can_keep_is_refused(store: Store) -> None:
     for text in ("nul \0", "half a pair \ud800"):
         await raises(Invalid, store.write(lambda unit, text=text: touch(unit, session, description=text)))  # type: ignore[misc]
     assert await store.read(lambda view: view.last_seq(session.id)) == 1
+
+
+@check
+async def nobody_has_a_name_that_no_store_can_keep(store: Store) -> None:
+    """Whoever asks for one gets a clear answer, not a breakdown."""
+    for text in ("nul \0", "half a pair \ud800", "x" * 100_000, "'; DROP TABLE jobs; --", "%s :id $1 ?1"):
+        queries: list[Callable[[View], object]] = [
+            lambda view, text=text: view.session(text),  # type: ignore[misc]
+            lambda view, text=text: view.session_named(text, text),  # type: ignore[misc]
+            lambda view, text=text: view.job_named(text, text),  # type: ignore[misc]
+            lambda view, text=text: view.attachment(text),  # type: ignore[misc]
+        ]
+        for query in queries:
+            try:
+                await store.read(query)
+            except (NotFound, Invalid):
+                continue
+            raise AssertionError(f"{text[:40]!r} was found")
+    await create(store, new_session("train", description="'; DROP TABLE jobs; -- %s :id $1 ?1"))
+    await check_replay(store)
