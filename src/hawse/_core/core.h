@@ -106,6 +106,7 @@ typedef struct {
 
 int relay_pump(Relay *self, int fd, int source);     /* RELAY_*; -1: exception */
 int relay_is_calm(Relay *self);                      /* may a burst be relayed without Python's control flow? -1: exception */
+int relay_leaves_rest(Relay *self);                  /* is there something kept, or somebody fallen? */
 int relay_is_due(Relay *self);                       /* does Python want to know of this much output? */
 
 /* The types, made into a module's state. */

@@ -213,7 +213,29 @@ rest_ms(double timeout_s, double until_s)
     return rest <= 0 ? 0 : rest >= INT_MAX ? INT_MAX : (int)rest;
 }
 
-/* Serve what can be, list the rest. -1: exception. */
+/* Did a burst leave something that Python must deal with before anybody says anything else? */
+static int
+leaves_rest(Poller *self, int fd)
+{
+    Shortcut *one = fd < self->shortcuts_count ? &self->shortcuts[fd] : NULL;
+    return one != NULL && one->kind == OUTPUT && relay_leaves_rest(one->relay);
+}
+
+/* An event for Python. */
+static int
+list_event(PyObject *list, Py_ssize_t at, int fd, uint32_t mask)
+{
+    PyObject *pair = Py_BuildValue("(iI)", fd, (unsigned int)mask);
+    int result = pair == NULL ? -1 : PyList_Insert(list, at, pair);
+    Py_XDECREF(pair);
+    return result;
+}
+
+/* Serve what can be, list the rest. -1: exception.
+ *
+ * When a client could take a part of a frame only, the rest of it must be the next that it is sent: that event comes first in
+ * the list, and what was not looked at is left for the next turn (epoll is asked level-triggered).
+ */
 static int
 sort_out(Poller *self, const struct epoll_event *events, int count, PyObject *list)
 {
@@ -222,13 +244,13 @@ sort_out(Poller *self, const struct epoll_event *events, int count, PyObject *li
         int done = events[at].events == EPOLLIN ? serve(self, fd) : 0;
         if (done < 0 && tell_failure(self, fd) < 0)
             return -1;
-        if (done)
+        int is_urgent = leaves_rest(self, fd);
+        if (done && !is_urgent)
             continue;
-        PyObject *pair = Py_BuildValue("(iI)", fd, (unsigned int)events[at].events);
-        int result = pair == NULL ? -1 : PyList_Append(list, pair);
-        Py_XDECREF(pair);
-        if (result < 0)
+        if (list_event(list, is_urgent ? 0 : PyList_Size(list), fd, events[at].events) < 0)
             return -1;
+        if (is_urgent)
+            break;
     }
     return 0;
 }

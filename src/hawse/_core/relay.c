@@ -248,6 +248,15 @@ relay_is_calm(Relay *self)
 }
 
 int
+relay_leaves_rest(Relay *self)
+{
+    int left = left_over(self);
+    if (left < 0)
+        PyErr_Clear(); /* the next burst raises it again, where it is told */
+    return left > 0;
+}
+
+int
 relay_is_due(Relay *self)
 {
     return self->log == NULL || self->log->end >= self->calm_until;
