@@ -24,9 +24,13 @@ def reader(places: Any, eventually: Callable[..., Any], monkeypatch: pytest.Monk
     """Follows a page in a folder that holds the examples. Afterwards sessions are ended and no process is left."""
     folder = places.home / "hawse"
     shutil.copytree(ROOT / "examples", folder / "examples")
+    usual = places.home / ".local" / "state" / "hawse"  # where the pages say that it is
+    usual.parent.mkdir(parents=True)
+    usual.symlink_to(places.state)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     stands_for = {
-        str(folder): "/home/ada/hawse", str(places.home): "/home/ada", str(places.state): "/home/ada/.local/state/hawse",
+        str(folder): "/home/ada/hawse", str(places.home): "/home/ada",
+        str(places.state): "/home/ada/.local/state/hawse",
         str(places.runtime): "/tmp/hawse-1000/5c83b8ad", str(places.config): "/home/ada/.config/hawse",
         sys.executable: "/home/ada/hawse/.venv/bin/python",
     }  # fmt: skip

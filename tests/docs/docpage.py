@@ -2,17 +2,20 @@
 
 Theory of operation. A page is Markdown. What is done, in the order of the page:
 
-* a fence ```console: each line that begins with `$ ` (and the lines with `> ` after it) is typed into bash on a terminal; the lines
-  up to the next one are what the terminal must show afterwards. A line `...` stands for any number of lines.
+* a fence ```console: each line that begins with `$ ` (and the lines with `> ` after it) is typed into bash on a
+  terminal; the lines up to the next one are what the terminal must show afterwards. A line `...` stands for any lines.
 * a fence with a title (```python title="count.py"): the file is written; the page shows all of it.
-* a line of prose with <kbd>keys</kbd>: the keys are pressed. The command before is one that goes on by itself: its lines are awaited,
-  then come the keys, and a console fence that does not begin with a command shows what they lead to.
-* `<!-- a new window -->`: the terminal is closed while the command before goes on, as one closes a window, and another one opened.
-* `<!-- varies: EXPRESSION -->`: what matches is the same to us. Ids, times, ages, process ids and sizes are so by themselves.
+* a line of prose with <kbd>keys</kbd>: the keys are pressed. The command before is one that goes on by itself: its
+  lines are awaited, then come the keys, and a console fence that does not begin with a command shows what they lead to.
+* `<!-- a new window -->`: the terminal is closed while the command before goes on, as one closes a window, and another
+  one is opened. `<!-- another window -->`: the first one stays open. `<!-- the first window -->`: back to it; a console
+  fence that does not begin with a command is what it shows now.
+* `<!-- varies: EXPRESSION -->`: what matches is the same to us. Ids, times, ages, process ids and sizes always are.
 * `<!-- skip: reason -->` before a fence: not done here. Fences of any other kind are read by people only.
 
-The terminal is pyte's, so that what is compared is what a person sees: colours, a restored screen and progress lines included. With
-HAWSE_DOCS_UPDATE=1 differing output is written into the page (review the diff; the test fails all the same).
+The terminal is pyte's, so that what is compared is what a person sees: colours, a restored screen and progress lines
+included. With HAWSE_DOCS_UPDATE=1 differing output is written into the page (review the diff; the test fails all the
+same).
 """
 
 import os
@@ -32,7 +35,7 @@ COLUMNS, ROWS = 120, 200
 KEYS = {"Enter": "\r", "Tab": "\t", "Esc": "\x1b", "Space": " "}
 _FENCE = re.compile(r"```(?P<kind>[\w-]*)(?:\s+title=\"(?P<title>[^\"]+)\")?\s*$")
 _KBD = re.compile(r"<kbd>(.+?)</kbd>")
-_COMMENT = re.compile(r"<!-- (?P<what>a new window|skip|varies)(?:: (?P<rest>.*))? -->$")
+_COMMENT = re.compile(r"<!-- (?P<what>a new window|another window|the first window|skip|varies)(?:: (?P<rest>.*))? -->$")
 _PROMPT = re.compile(rb"\x1b\]1337;hawse=(\d+)\x07")
 _USUAL = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
@@ -51,9 +54,9 @@ _USUAL = (
 
 @dataclass(slots=True)
 class Step:
-    """One thing that a reader does. kind: "type", "press", "file", "window". shown: the page's lines for it.
+    """One thing that a reader does. kind: type, press, file, close, open, back. shown: the page's lines for it.
 
-    first, last: which lines of the page (0-based, half open) `shown` has. goes_on: the command does not return by itself.
+    first, last: which lines of the page (0-based, half open) `shown` has. goes_on: it does not return by itself.
     """
 
     kind: str
@@ -100,8 +103,9 @@ def read(path: Path) -> Page:
             elif comment["what"] == "skip":
                 skip = True
             else:
-                page.steps[-1].goes_on = True
-                page.steps.append(Step("window", "", at))
+                kind = {"a new window": "close", "another window": "open", "the first window": "back"}[comment["what"]]
+                page.steps[-1].goes_on = page.steps[-1].goes_on or kind != "back"
+                page.steps.append(Step(kind, comment["what"], at))
         elif fence := _FENCE.match(line):
             end = lines.index("```", at)
             if skip:
@@ -165,6 +169,11 @@ class Window:
         self._clear()
         self.until_prompt()
 
+    @property
+    def is_idle(self) -> bool:
+        """Does bash wait for a command?"""
+        return _PROMPT.search(self._raw) is not None
+
     def _clear(self) -> None:
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
@@ -194,7 +203,7 @@ class Window:
     def until_prompt(self, *, timeout_s: float = TIMEOUT_S) -> list[str]:
         """Wait until bash waits for a command; what the window shows."""
         deadline = time.monotonic() + timeout_s
-        while not _PROMPT.search(self._raw):
+        while not self.is_idle:
             assert time.monotonic() < deadline, "no prompt came; the window shows:\n" + indented(self.lines)
             self._take()
         return self.lines
@@ -202,7 +211,7 @@ class Window:
     def until(self, condition: Callable[[list[str]], bool], *, timeout_s: float = TIMEOUT_S) -> list[str]:
         """Wait until the window shows what it should; what it shows then, or at the end of our patience."""
         deadline = time.monotonic() + timeout_s
-        while not condition(self.lines) and time.monotonic() < deadline and not _PROMPT.search(self._raw):
+        while not condition(self.lines) and time.monotonic() < deadline and not self.is_idle:
             self._take()
         return self.lines
 
@@ -219,9 +228,14 @@ class Reader:
 
     def __init__(self, folder: Path, stands_for: dict[str, str]) -> None:
         self.folder = folder
-        self.window = Window(folder)
+        self._windows = [Window(folder)]
         node = platform.node()
         self._stands_for = sorted((stands_for | {node: "laptop"}).items(), key=lambda pair: -len(pair[0]))
+
+    @property
+    def window(self) -> Window:
+        """The one in front."""
+        return self._windows[-1]
 
     def follow(self, page: Page) -> list[str]:
         """Do all of it; what differs, as text."""
@@ -231,7 +245,7 @@ class Reader:
                 seen = self._named(self._do(step, page))
             except AssertionError as error:
                 raise AssertionError(f"{page.path.relative_to(ROOT)}:{step.line}: {step.text!r}: {error}") from None
-            if step.kind not in ("type", "press") or is_like(page.plain(step.shown), page.plain(seen)):
+            if step.kind not in ("type", "press", "back") or is_like(page.plain(step.shown), page.plain(seen)):
                 continue
             changes.append((step, seen))
             differences.append(
@@ -250,13 +264,18 @@ class Reader:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(step.shown) + "\n", encoding="utf-8")
             return []
-        if step.kind == "window":
-            self.window.close()
-            self.window = Window(self.folder)
+        if step.kind in ("close", "open"):
+            if step.kind == "close":
+                self._windows.pop().close()
+            self._windows.append(Window(self.folder))
             return []
+        if step.kind == "back":
+            self._windows.pop().close()
+            return self._awaited(step, page) if step.shown else []
         self.window.send(step.text + ("\n" if step.kind == "type" else ""))
-        if not step.goes_on:
-            return self.window.until_prompt()
+        return self._awaited(step, page) if step.goes_on else self.window.until_prompt()
+
+    def _awaited(self, step: Step, page: Page) -> list[str]:
         wanted = page.plain(step.shown)
         return self.window.until(lambda lines: is_like(wanted, page.plain(self._named(lines))))
 
@@ -267,8 +286,9 @@ class Reader:
         return text.split("\n") if text else []
 
     def close(self) -> None:
-        """Close the window."""
-        self.window.close()
+        """Close all windows."""
+        while self._windows:
+            self._windows.pop().close()
 
 
 def is_like(wanted: list[str], seen: list[str]) -> bool:

@@ -142,19 +142,20 @@ def test_a_link_that_stays_away_is_lost_after_a_minute(machine, window, need, ev
 def test_a_suspended_terminal_holds_nobody_up(machine, window, eventually, places):
     """The laptop sleeps while megabytes are printed: the job goes on at once; on waking the end is shown."""
     machine.start()
-    progress = places.base / "progress"
-    script = f"echo ready; read go; seq 1 400000; echo printed > {progress}; echo all printed; read end; exit 3"
+    gate, progress = places.base / "gate", places.base / "progress"
+    wait = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    script = f"echo ready; {wait}; seq 1 400000; echo printed > {progress}; echo all printed; read end; exit 3"
     screen = window("new", "a", "--", "sh", "-c", script)
     screen.until("ready")
-    screen.type("\r")
     with stopped(screen.child.pid):
+        gate.touch()
         eventually(progress.exists, what="the job prints on")
         assert machine.job("a")["state"] == "running"
     screen.until("all printed")
     screen.type("\r")
     assert screen.ended() == 0
     assert "exit code 3" in screen.text
-    assert machine.log("a").count(b"\n") == 400_004
+    assert machine.log("a").count(b"\n") == 400_003
 
 
 @pytest.mark.requirement("S4.3")

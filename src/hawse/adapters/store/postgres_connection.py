@@ -40,61 +40,10 @@ DEFAULTS = {
     "keepalives_count": 3,
 }
 RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
-
-
-class Address:
-    """Where the database is. Its text shows no password."""
-
-    def __init__(self, conninfo: str) -> None:
-        """Raises Invalid, without what was given: a password may be anywhere in it."""
-        try:
-            given = conninfo_to_dict(conninfo)
-        except psycopg.Error:
-            raise Invalid(
-                "the address of the PostgreSQL database is not understood",
-                next_step='write it as "host=... dbname=... user=..." or "postgresql://user@host/database"',
-            ) from None
-        options = f"{OPTIONS} {given.get('options') or ''}".strip()
-        self._parameters: dict[str, Any] = {**DEFAULTS, **given, "options": options}
-
-    def __str__(self) -> str:
-        shown = {name: self._parameters[name] for name in ("host", "port", "dbname") if name in self._parameters}
-        return " ".join(f"{name}={value}" for name, value in shown.items()) or "the default database"
-
-    def connect(self) -> Connection:
-        """A connection with our settings. Raises Unavailable."""
-        try:
-            return psycopg.connect(**self._parameters, autocommit=True)
-        except psycopg.Error as error:
-            raise Unavailable(f"PostgreSQL ({self}) cannot be reached: {self._safe(error)}") from None
-
-    def _safe(self, error: BaseException) -> str:
-        text = " ".join(str(error).split())
-        secret = self._parameters.get("password")
-        return text.replace(str(secret), "***") if secret else text
-
-    def translated(self, error: psycopg.Error) -> Problem:
-        """What the caller can do about it."""
-        text = self._safe(error)
-        if isinstance(error, errors.DiskFull | errors.OutOfMemory | errors.TooManyConnections):
-            return Unavailable(f"PostgreSQL ({self}) cannot take it now: {text}")
-        if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | errors.ReadOnlySqlTransaction):
-            return Unavailable(f"PostgreSQL ({self}) did not answer in time or takes no writes: {text}")
-        if isinstance(error, errors.DataCorrupted | errors.IndexCorrupted):
-            return Broken(f"PostgreSQL ({self}) is damaged: {text}", next_step="restore it from a backup")
-        if isinstance(error, errors.UniqueViolation):
-            return Clash(f"there is such an object already: {text}")
-        if isinstance(error, errors.SerializationFailure | errors.DeadlockDetected):
-            return Unavailable(f"others changed the same objects again and again: {text}")
-        if isinstance(error, errors.IntegrityError | errors.ProgrammingError):
-            return InternalError(f"PostgreSQL ({self}) refused a statement: {text}")
-        if isinstance(error, errors.DataError):
-            return Invalid(f"not storable: {text}")
-        return Unavailable(f"the connection to PostgreSQL ({self}) was lost: {text}")
 STATEMENTS = {name: Statement.of(text, "$") for name, text in statements("postgres").items()}
 TAKING = {
     name: Statement.of(f"{statements('postgres')[name]} RETURNING last_seq", "$")
-    for name in ("session_update", "event_number_taken")
+    for name in ("session_update", "session_update_indexed", "event_number_taken")
 }
 
 
@@ -147,28 +96,6 @@ class Address:
         if isinstance(error, errors.DataError):
             return Invalid(f"not storable: {text}")
         return Unavailable(f"the connection to PostgreSQL ({self}) was lost: {text}")
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement in PostgreSQL's own words ($1, $2 ...), and which parameter stands where."""
-
-    text: bytes
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, text: str) -> Statement:
-        names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
-        numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text)
-        return cls(numbered.encode(), names)
-
-
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
-STATEMENTS = {name: Statement.of(text) for name, text in statements("postgres").items()}
-TAKING = {
-    name: Statement.of(f"{statements('postgres')[name]} RETURNING last_seq")
-    for name in ("session_update", "event_number_taken")
-}
 
 
 def migrate(address: Address) -> None:
@@ -176,6 +103,7 @@ def migrate(address: Address) -> None:
     connection = address.connect()
     try:
         connection.execute("BEGIN")
+        connection.execute("SET LOCAL statement_timeout = 0")  # a step may have much to do
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_ID,))
         connection.execute("CREATE TABLE IF NOT EXISTS schema_version (number bigint PRIMARY KEY, name text NOT NULL)")
         row = connection.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()

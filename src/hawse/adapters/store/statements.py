@@ -10,9 +10,10 @@ Statements that both databases understand stand in sql/, the others in a folder 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,25 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement with numbered places, and the names of what stands there: binding by name costs a third more."""
+    """A statement with numbered places; binding by name costs a third more.
+
+    names: what stands in the places; places(parameters): the values for them.
+    """
 
     text: str
     names: tuple[str, ...]
+    places: Callable[[Mapping[str, Any]], Sequence[Any]]
 
     @classmethod
     def of(cls, text: str, mark: str) -> Statement:
         """mark: "?" (SQLite) or "$" (PostgreSQL)."""
         names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
-        return cls(_PARAMETER.sub(lambda found: f"{mark}{names.index(found[1]) + 1}", text), names)
+        numbered = _PARAMETER.sub(lambda found: f"{mark}{names.index(found[1]) + 1}", text)
+        return cls(numbered, names, itemgetter(*names) if len(names) > 1 else _one_or_none(names))
 
-    def places(self, parameters: Mapping[str, Any]) -> list[Any]:
-        return [parameters[name] for name in self.names]
+
+def _one_or_none(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    return lambda parameters: [parameters[name] for name in names]
 
 
 @cache

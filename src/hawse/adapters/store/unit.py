@@ -8,32 +8,34 @@ What the database itself refuses (a constraint, a full disk) dooms the unit, eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeVar
 
 from hawse.adapters.store import rows
 from hawse.adapters.store.fields import (
     NOUNS,
+    changed,
     check_text,
     effect_to_json,
-    fields_of,
     order_from_json,
     order_to_json,
     session_of,
     to_json,
+    with_version,
 )
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
 from hawse.domain.effect import Effect
 from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound
-from hawse.domain.event import Event, difference
+from hawse.domain.event import Event
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Answer, Order, Pending, Row
 
 T = TypeVar("T")
 PAGE_MAX = 1000
+INDEXED = frozenset({"alias", "state", "ended_at"})  # of sessions: the fields that an index holds
 _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
     Session: rows.session_parameters,
     Job: rows.job_parameters,
@@ -192,21 +194,18 @@ class SqlUnit(SqlView):
         row = before if after is None else after
         if row is None:
             raise InternalError(f"{kind}: a change needs an object")
-        if before is not None and after is not None:
-            if type(before) is not type(after) or before.id != after.id:
-                raise InternalError(f"{kind}: {before.id} cannot become {after.id}")
-            if before == after and not effects:
-                return before
-        old = None if before is None else fields_of(before)
-        new = None if after is None else fields_of(after)
-        was, becomes = difference(old, new)
+        if before is not None and (type(before) is not type(row) or before.id != row.id):
+            raise InternalError(f"{kind}: {before.id} cannot become {row.id}")
+        was, becomes = changed(before, after)
+        if not becomes and not was and not effects:
+            return before
         check_text((*becomes.values(), kind, by, request))
         if before is None:
             seq = self._insert(row)
         elif after is None:
             seq = self._remove(before)
         else:
-            seq = self._update(before, after)
+            seq = self._update(before, after, becomes.keys())
         session = session_of(row)
         self._run(
             "event_append",
@@ -238,13 +237,15 @@ class SqlUnit(SqlView):
         self._run(f"{NOUNS[type(row)]}_insert", _PARAMETERS[type(row)](row))
         return seq
 
-    def _update(self, before: Row, after: Row) -> int:
+    def _update(self, before: Row, after: Row, names: Set[str]) -> int:
         noun = NOUNS[type(after)]
         parameters = dict(_PARAMETERS[type(after)](after), version=before.version)
         if isinstance(before, Session) and isinstance(after, Session):
             if before.alias != after.alias:
                 self._check_alias(after)
-            seq = self._take("session_update", parameters, before.id)
+            seq = self._take(
+                "session_update" if names.isdisjoint(INDEXED) else "session_update_indexed", parameters, before.id
+            )
             if seq is None:
                 raise self._moved(noun, before)
             return seq
@@ -328,10 +329,3 @@ class SqlUnit(SqlView):
         for name in ("orders_remove", "attachments_remove", "jobs_remove", "events_remove", "session_remove"):
             self._run(name, {"session": id})
         self.last_seqs[id] = None
-
-
-def with_version(row: Row, version: int) -> Row:
-    """The same object with another version."""
-    fields = {name: getattr(row, name) for name in row.__slots__}
-    fields["version"] = version
-    return type(row)(**fields)

@@ -22,7 +22,8 @@ VALUES (:id, :session, :name, :state, :command, :tty, :created_at, :on_lost, :pl
     :version, :started_at, :ended_at, :grace_s, :stop_reason, :outcome, :log, :log_end, :left_behind)
 
 -- name: job_update
-UPDATE jobs SET name = :name, state = :state, command = :command, tty = :tty, on_lost = :on_lost,
+-- A job keeps its name.
+UPDATE jobs SET state = :state, command = :command, tty = :tty, on_lost = :on_lost,
     placement = :placement, attempt = :attempt, incarnation = :incarnation, pid = :pid, version = version + 1,
     started_at = :started_at, ended_at = :ended_at, grace_s = :grace_s, stop_reason = :stop_reason, outcome = :outcome,
     log = :log, log_end = :log_end, left_behind = :left_behind

@@ -46,7 +46,13 @@ VALUES (:id, :project, :alias, :owner, :state, :created_at, :description, :label
     :ended_at, :end_reason, :ended_by, 1)
 
 -- name: session_update
--- Compare the version and take the next event number in one step.
+-- Compare the version and take the next event number in one step. What an index holds stays as it is.
+UPDATE sessions SET owner = :owner, description = :description, labels = :labels, policies = :policies, lease = :lease,
+    epoch = :epoch, version = version + 1, end_reason = :end_reason, ended_by = :ended_by, last_seq = last_seq + 1
+WHERE id = :id AND version = :version
+
+-- name: session_update_indexed
+-- The same with the rest.
 UPDATE sessions SET alias = :alias, owner = :owner, state = :state, description = :description, labels = :labels,
     policies = :policies, lease = :lease, epoch = :epoch, version = version + 1, ended_at = :ended_at,
     end_reason = :end_reason, ended_by = :ended_by, last_seq = last_seq + 1
