@@ -1,7 +1,7 @@
-"""Who is measured: hawse, and what a user would pick instead, each with private sockets and its default configuration.
+"""Who is measured: hawse, and what a user would pick instead, each with private sockets and its own defaults.
 
-A contestant keeps one program on a terminal of its own (`start`) and shows it on another (`client`), whose other side the
-benchmark holds. The bare pty is the floor: the program runs directly on the terminal that the benchmark holds.
+A contestant keeps one program on a terminal of its own (`start`) and shows it on another (`client`), whose other side
+the benchmark holds. The bare pty is the floor: the program runs directly on the terminal that the benchmark holds.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Tmux(Contestant):
     def start(self, script: str) -> None:
         self._tmux = ["tmux", "-S", str(self.place / "socket"), "-f", "/dev/null"]
         size = ["-x", str(COLUMNS), "-y", str(ROWS)]
-        self.run([*self._tmux, "new-session", "-d", *size, *self.program(f"exec env -u TMUX -u TMUX_PANE {_quoted(script)}")])
+        self.run(
+            [*self._tmux, "new-session", "-d", *size, *self.program(f"exec env -u TMUX -u TMUX_PANE {_quoted(script)}")]
+        )
 
     def client(self) -> list[str]:
         return [*self._tmux, "attach"]

@@ -1,6 +1,6 @@
-"""Runners without a coordinator: a parent, spawn orders, tickets; run as a script, the attach client's loop on a ticket.
+"""Runners without a coordinator: a parent, spawn orders, tickets; as a script, the attach client's loop on a ticket.
 
-    python -I -S direct.py SOURCE-DIR SOCKET TICKET
+python -I -S direct.py SOURCE-DIR SOCKET TICKET
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class Direct:
         (place / "r").mkdir(mode=0o700)
         source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
         self.parent = subprocess.Popen(
-            command(sys.executable, source, str(place / "p")), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command(sys.executable, source, str(place / "p")),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             env={**environment, "HAWSE_DAEMON": "parent"},
-        )  # fmt: skip
+        )
         deadline = time.monotonic() + 10
         while not (place / "p").exists():
             if time.monotonic() > deadline:
@@ -51,12 +53,21 @@ class Direct:
         from hawse.wire.frame import FrameReader
 
         frame = order.spawn(
-            argv=[os.fsencode(part) for part in argv], cwd=os.fsencode(self.place),
+            argv=[os.fsencode(part) for part in argv],
+            cwd=os.fsencode(self.place),
             env={os.fsencode(key): os.fsencode(value) for key, value in self.environment.items()},
-            job=job, session="s", attempt=1, incarnation="ab" * 16, umask=0o22, tty={"columns": columns, "rows": rows},
-            secret=SECRET.hex(), job_dir=str(self.place / "jobs" / job), socket=str(self.place / "r" / job), grace_s=1,
+            job=job,
+            session="s",
+            attempt=1,
+            incarnation="ab" * 16,
+            umask=0o22,
+            tty={"columns": columns, "rows": rows},
+            secret=SECRET.hex(),
+            job_dir=str(self.place / "jobs" / job),
+            socket=str(self.place / "r" / job),
+            grace_s=1,
             limits={"linger_s": 0.1, "forget_s": 0.1},
-        )  # fmt: skip
+        )
         reader = FrameReader(body_bytes_max=1 << 20)
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.place / "p"))
@@ -74,9 +85,13 @@ class Direct:
 
         self._attachments += 1
         value = ticket.Ticket(
-            job=job, attempt=0, attachment=f"a{self._attachments}", mode="control", expires=int(time.time() + 60),
+            job=job,
+            attempt=0,
+            attachment=f"a{self._attachments}",
+            mode="control",
+            expires=int(time.time() + 60),
             nonce=os.urandom(8).hex(),
-        )  # fmt: skip
+        )
         return str(self.place / "r" / job), ticket.seal(value, SECRET)
 
     def end_jobs(self) -> None:

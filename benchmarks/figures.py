@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Figure:
-    """One measured value. ratios: name of the other -> this value / the other's. goal: in words; met: None when it has none."""
+    """One measured value.
+
+    ratios: name of the other -> this value / the other's. goal: in words; met: None when there is none.
+    """
 
     section: str
     what: str

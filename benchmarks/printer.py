@@ -5,7 +5,18 @@ import random
 import sys
 
 BLOCK_BYTES = 1_000_000
-WORDS = ("queue", "compile", "session", "[ ok ]", "warning:", "0x7ffe12", "linker", "src/hawse/runner", "12.4 s", "done")
+WORDS = (
+    "queue",
+    "compile",
+    "session",
+    "[ ok ]",
+    "warning:",
+    "0x7ffe12",
+    "linker",
+    "src/hawse/runner",
+    "12.4 s",
+    "done",
+)
 
 
 def block(style: str) -> bytes:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""How fast a terminal is: echo, bulk output, attaching; and how small an idle session is. Beside tmux, dtach, screen and
-the bare pty, in the same run, in turns.
+"""How fast a terminal is: echo, bulk output, attaching; and how small an idle session is.
+
+Beside tmux, dtach, screen and the bare pty, in the same run, in turns.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "src")]
 
 from contestants import DEADLINE_S, Bare, Contestant, Dtach, Hawse, HawsePython, Screen, Shown, Tmux
 from figures import Figure, add_ratios, median, note, parser, percentile, show
@@ -155,7 +154,9 @@ def bulk(place: Path, who: tuple[type[Contestant], ...], *, megabytes: int, roun
                 note(f"bulk, {style}: {kind.name} {rates[kind.name][-1]:.0f} MB/s")
         for kind in who:
             what = f"{megabytes} MB of {style}"
-            figures.append(Figure("Bulk output to an attached client", what, kind.name, median(rates[kind.name]), "MB/s"))
+            figures.append(
+                Figure("Bulk output to an attached client", what, kind.name, median(rates[kind.name]), "MB/s")
+            )
     return figures
 
 
@@ -202,8 +203,12 @@ def idle(place: Path, *, counts: list[int], watch_s: float) -> list[Figure]:
             section, who = "Idle sessions", f"hawse, {count}"
             largest, middle = sizes[-1] / 1024, sizes[len(sizes) // 2] / 1024
             figures += [
-                Figure(section, "private memory per runner, median", who, middle, "MB", goal="<= 4 MB", met=middle <= 4),
-                Figure(section, "private memory per runner, largest", who, largest, "MB", goal="<= 4 MB", met=largest <= 4),
+                Figure(
+                    section, "private memory per runner, median", who, middle, "MB", goal="<= 4 MB", met=middle <= 4
+                ),
+                Figure(
+                    section, "private memory per runner, largest", who, largest, "MB", goal="<= 4 MB", met=largest <= 4
+                ),
                 Figure(section, f"wake-ups of all in {watch_s:.0f} s", who, woke, "", goal="0", met=woke == 0),
                 Figure(section, "started, each", who, took_s / count * 1000, "ms"),
             ]
@@ -249,7 +254,10 @@ def attaching(place: Path, who: tuple[type[Contestant], ...], *, rounds: int) ->
     finally:
         for one in kept:
             one.close()
-    return [Figure("Attaching", "to the first screen, p50", name, median(found) * 1000, "ms") for name, found in times.items()]
+    return [
+        Figure("Attaching", "to the first screen, p50", name, median(found) * 1000, "ms")
+        for name, found in times.items()
+    ]
 
 
 # -- all --------------------------------------------------------------------------------------------------------------
@@ -294,7 +302,9 @@ def main() -> None:
         if "attach" in parts:
             figures += attaching(place, who, rounds=5 * asked.rounds)
         if "idle" in parts:
-            figures += idle(place, counts=[int(part) for part in asked.idle.split(",")], watch_s=2 if asked.quick else 10)
+            figures += idle(
+                place, counts=[int(part) for part in asked.idle.split(",")], watch_s=2 if asked.quick else 10
+            )
     finally:
         shutil.rmtree(place, ignore_errors=True)
     add_ratios(figures, PEERS)

@@ -70,9 +70,9 @@ def cli_page() -> str:
     parts.append(
         prose("""
             `NAME` is a session's name, its id, or the unique beginning of its id. `NAME/JOB` is one of its jobs;
-            without `/JOB` the newest living job that has a terminal is meant, else the newest living one, else the newest. Exit
-            codes are in [States and errors](states.md#errors); `hawse run` and `hawse wait` exit with the job's own.
-            Every command has `--help`.
+            without `/JOB` the newest living job that has a terminal is meant, else the newest living one, else the
+            newest. Exit codes are in [States and errors](states.md#errors); `hawse run` and `hawse wait` exit with the
+            job's own. Every command has `--help`.
         """)
     )
     for name in COMMANDS:
@@ -149,8 +149,8 @@ def _operation(path: str, verb: str, one: Json) -> str:
     text = [f"## {verb} {path}\n\n", prose(one["summary"] + ".")]
     if one["description"].rstrip(".") != one["summary"]:
         text.append(prose(one["description"]))
-    rows = [
-        (f"`{p['name']}`", str(p["in"]), type_of(p["schema"]), str(p.get("description") or p["schema"].get("title", "")))
+    rows: list[tuple[str, ...]] = [
+        (f"`{p['name']}`", p["in"], type_of(p["schema"]), p.get("description") or p["schema"].get("title", ""))
         for p in one["parameters"]
     ]
     text.append(table(("parameter", "in", "type", "what"), rows))

@@ -2,6 +2,17 @@
 
 from typing import Any, final
 
+class Tail:  # hawse.runner.log.Log's hot fields
+    end: int
+    fd: int
+    fault: int
+    _room: int
+    _marks: list[tuple[int, int, int]]
+
+class Seat:  # hawse.runner.attachment.Attachment's
+    cursor: int
+    fd: int
+
 @final
 class Relay:  # the twin of hawse.runner.relay.Relay
     live: list[Any]
@@ -31,9 +42,9 @@ class Poller:  # the twin of select.epoll, with shortcuts
     def unregister(self, fd: int, /) -> None: ...
     def poll(self, timeout: float = -1, maxevents: int = 64, /) -> list[tuple[int, int]]: ...
     def close(self) -> None: ...
-    def shortcut_output(self, fd: int, relay: Relay, source: int, /) -> None: ...
+    def shortcut_output(self, fd: int, relay: Any, source: int, /) -> None: ...
     def shortcut_input(
-        self, fd: int, relay: Relay, attachment: object, connection: Any, unfinished: bytearray, /
+        self, fd: int, relay: Any, attachment: object, connection: Any, unfinished: bytearray, /
     ) -> None: ...
 
 @final

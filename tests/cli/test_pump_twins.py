@@ -28,9 +28,14 @@ class Bench:
         os.set_blocking(err, True)
         self.keys, self.modes = Keys(key), Modes() if with_modes else None
         self.pump = engine(
-            input_fd=self.input, output_fd=out, error_fd=err, wake_fd=wake, keys=self.keys, modes=self.modes,
+            input_fd=self.input,
+            output_fd=out,
+            error_fd=err,
+            wake_fd=wake,
+            keys=self.keys,
+            modes=self.modes,
             sends_input=sends_input,
-        )  # fmt: skip
+        )
         self.shown = self.shown_errors = self.heard = b""
         self.socks = []
         self.link()
@@ -103,9 +108,14 @@ class Bench:
     def state(self):
         modes = sorted(self.modes._on) if self.modes is not None else None
         return {
-            "shown": self.shown, "errors": self.shown_errors, "heard": self.heard, "offset": self.pump.offset, "modes": modes,
-            "plain": self.keys.is_plain(b"x"), "input": self.pump.input_fd >= 0,
-        }  # fmt: skip
+            "shown": self.shown,
+            "errors": self.shown_errors,
+            "heard": self.heard,
+            "offset": self.pump.offset,
+            "modes": modes,
+            "plain": self.keys.is_plain(b"x"),
+            "input": self.pump.input_fd >= 0,
+        }
 
     def close(self):
         for pair in self.fds:
@@ -121,18 +131,23 @@ def op(name, *arguments):
 
 
 texts = st.one_of(
-    st.binary(max_size=20), st.sampled_from([b"\x1b[?1049h", b"\x1b[?25l\x1b[?1;2004h", b"\x1b[", b"?1000;1006h", b"\x1b[?1", b"l"]),
-    st.integers(1, 9000).map(lambda size: b"y" * size), st.integers(55, 70).map(lambda count: b"\x1b[?" + b"1" * count + b"h"),
-)  # fmt: skip
+    st.binary(max_size=20),
+    st.sampled_from([b"\x1b[?1049h", b"\x1b[?25l\x1b[?1;2004h", b"\x1b[", b"?1000;1006h", b"\x1b[?1", b"l"]),
+    st.integers(1, 9000).map(lambda size: b"y" * size),
+    st.integers(55, 70).map(lambda count: b"\x1b[?" + b"1" * count + b"h"),
+)
 frames = st.one_of(
-    st.builds(terminal.output, st.integers(0, 2**50), st.sampled_from([1, 2]), texts), texts.map(lambda body: frame(14, body)),
-    st.builds(frame, st.integers(0, 40), st.binary(max_size=12)), st.just(terminal.notice("x", "words")),
-)  # fmt: skip
+    st.builds(terminal.output, st.integers(0, 2**50), st.sampled_from([1, 2]), texts),
+    texts.map(lambda body: frame(14, body)),
+    st.builds(frame, st.integers(0, 40), st.binary(max_size=12)),
+    st.just(terminal.notice("x", "words")),
+)
 streams = st.lists(frames, min_size=1, max_size=5).map(b"".join)
 typing = st.one_of(
-    st.binary(min_size=1, max_size=10), st.sampled_from([b"\x1c", b"\x1cd", b"\x1c\x1c", b"a\x1c?b", b"\x1cx", b"d", b"?"]),
+    st.binary(min_size=1, max_size=10),
+    st.sampled_from([b"\x1c", b"\x1cd", b"\x1c\x1c", b"a\x1c?b", b"\x1cx", b"d", b"?"]),
     st.integers(1, 9000).map(lambda size: b"k" * size),
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -152,9 +167,15 @@ def scripts(draw):
             steps.append(
                 draw(
                     st.one_of(
-                        op("signal", st.integers(1, 31)), op("hears", st.integers(1, 20_000)), op("send", st.binary(max_size=9000)),
-                        op("welcomed"), op("link"), op("unlink"), op("hang_up"), op("closes_input"),
-                    )  # fmt: skip
+                        op("signal", st.integers(1, 31)),
+                        op("hears", st.integers(1, 20_000)),
+                        op("send", st.binary(max_size=9000)),
+                        op("welcomed"),
+                        op("link"),
+                        op("unlink"),
+                        op("hang_up"),
+                        op("closes_input"),
+                    )
                 )
             )
         steps += draw(st.sampled_from([[], [("run",)], [("run",), ("hears", 100_000)]]))
@@ -170,9 +191,12 @@ def play(benches, steps):
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
-    steps=scripts(), key=st.sampled_from([0x1C, 0x01, None]), with_modes=st.booleans(), sends_input=st.booleans(),
+    steps=scripts(),
+    key=st.sampled_from([0x1C, 0x01, None]),
+    with_modes=st.booleans(),
+    sends_input=st.booleans(),
     is_welcome=st.booleans(),
-)  # fmt: skip
+)
 def test_any_script(steps, key, with_modes, sends_input, is_welcome):
     made = [Bench(one, key=key, with_modes=with_modes, sends_input=sends_input) for one in (python.Pump, core.Pump)]
     try:
@@ -192,9 +216,12 @@ def benches():
 
 def test_every_split_of_a_stream(benches):
     stream = (
-        terminal.output(7, 1, b"a\x1b[?1049;1hb") + terminal.notice("slow", "words") + terminal.output(20, 2, b"e")
-        + frame(terminal.RESTORE, b"\x1b[?25l") + terminal.output(21, 1, b"")
-    )  # fmt: skip
+        terminal.output(7, 1, b"a\x1b[?1049;1hb")
+        + terminal.notice("slow", "words")
+        + terminal.output(20, 2, b"e")
+        + frame(terminal.RESTORE, b"\x1b[?25l")
+        + terminal.output(21, 1, b"")
+    )
     for cut in range(len(stream) + 1):
         play(benches, [("link",), ("says", stream[:cut]), ("run",), ("says", stream[cut:]), ("run",)])
 

@@ -14,7 +14,7 @@ Theory of operation. A page is Markdown. What is done, in the order of the page:
 * `<!-- skip: reason -->` before a fence: not done here. Fences of any other kind are read by people only.
 
 The terminal is pyte's, so that what is compared is what a person sees: colours, a restored screen and progress lines
-included. With HAWSE_DOCS_UPDATE=1 differing output is written into the page (review the diff; the test fails all the
+included. With DOCS_UPDATE=1 differing output is written into the page (review the diff; the test fails all the
 same).
 """
 
@@ -35,7 +35,8 @@ COLUMNS, ROWS = 120, 200
 KEYS = {"Enter": "\r", "Tab": "\t", "Esc": "\x1b", "Space": " "}
 _FENCE = re.compile(r"```(?P<kind>[\w-]*)(?:\s+title=\"(?P<title>[^\"]+)\")?\s*$")
 _KBD = re.compile(r"<kbd>(.+?)</kbd>")
-_COMMENT = re.compile(r"<!-- (?P<what>a new window|another window|the first window|skip|varies)(?:: (?P<rest>.*))? -->$")
+_WINDOWS = {"a new window": "close", "another window": "open", "the first window": "back"}
+_COMMENT = re.compile(rf"<!-- (?P<what>skip|varies|{'|'.join(_WINDOWS)})(?:: (?P<rest>.*))? -->$")
 _PROMPT = re.compile(rb"\x1b\]1337;hawse=(\d+)\x07")
 _USUAL = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
@@ -103,7 +104,7 @@ def read(path: Path) -> Page:
             elif comment["what"] == "skip":
                 skip = True
             else:
-                kind = {"a new window": "close", "another window": "open", "the first window": "back"}[comment["what"]]
+                kind = _WINDOWS[comment["what"]]
                 page.steps[-1].goes_on = page.steps[-1].goes_on or kind != "back"
                 page.steps.append(Step(kind, comment["what"], at))
         elif fence := _FENCE.match(line):
@@ -194,11 +195,15 @@ class Window:
         """What the window shows."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip().split("\n")
 
-    def send(self, text: str) -> None:
-        """Type; what is shown from now on is shown in an empty window."""
-        self._raw = b""
+    def type(self, command: str) -> None:
+        """Type a command into an empty window."""
         self._clear()
-        self.bash.send(text)
+        self.press(command + "\n")
+
+    def press(self, keys: str) -> None:
+        """Press keys; the window keeps what it shows."""
+        self._raw = b""
+        self.bash.send(keys)
 
     def until_prompt(self, *, timeout_s: float = TIMEOUT_S) -> list[str]:
         """Wait until bash waits for a command; what the window shows."""
@@ -254,7 +259,7 @@ class Reader:
             )  # fmt: skip
             if step.goes_on:
                 break  # the keys that follow would go nowhere
-        if changes and os.environ.get("HAWSE_DOCS_UPDATE"):
+        if changes and os.environ.get("DOCS_UPDATE"):
             rewrite(page.path, changes)
         return differences
 
@@ -272,7 +277,7 @@ class Reader:
         if step.kind == "back":
             self._windows.pop().close()
             return self._awaited(step, page) if step.shown else []
-        self.window.send(step.text + ("\n" if step.kind == "type" else ""))
+        (self.window.type if step.kind == "type" else self.window.press)(step.text)
         return self._awaited(step, page) if step.goes_on else self.window.until_prompt()
 
     def _awaited(self, step: Step, page: Page) -> list[str]:

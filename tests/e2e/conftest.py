@@ -1,4 +1,4 @@
-"""Promises on the real thing: real coordinators, runners, terminals and programs. After each test, its history is replayed."""
+"""Promises on the real thing: coordinators, runners, terminals, programs. After each test its history is replayed."""
 
 import sys
 from collections.abc import Callable, Iterator

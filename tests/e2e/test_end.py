@@ -22,15 +22,13 @@ def test_programs_that_do_not_want_to_end(machine, places, eventually):
     machine.start()
     pids = places.base / "pids"
     note = f"echo $$ >> {pids}"
+    deaf_child = f"sh -c '{STUBBORN}; {note}; exec sleep 600'"
     jobs = {
         "deaf": program(STUBBORN, note, "while :; do sleep 0.2; done"),
-        "daemon": program(note, f"( setsid sh -c '{STUBBORN}; {note}; while :; do sleep 0.2; done' & )", "exec sleep 600"),
-        "many": program(
-            STUBBORN, note, "n=0", f"while [ $n -lt 50 ]; do n=$((n+1)); sh -c '{STUBBORN}; {note}; exec sleep 600' & done",
-            "wait; wait; exec sleep 600",
-        ),
-        "holder": program(f"setsid sh -c '{STUBBORN}; {note}; exec sleep 600' &", note, "exec sleep 600"),
-    }  # fmt: skip
+        "daemon": program(note, f"( setsid {deaf_child} & )", "exec sleep 600"),
+        "many": program(STUBBORN, note, "n=0", f"while [ $n -lt 50 ]; do n=$((n+1)); {deaf_child} & done", "wait"),
+        "holder": program(f"setsid {deaf_child} &", note, "exec sleep 600"),
+    }
     assert machine.ask("POST", "/v1/sessions", {"alias": "a"})[0] == 201
     for name, argv in jobs.items():
         machine.run("a", *argv, name=name, tty={"columns": 80, "rows": 24} if name == "holder" else None, grace_s=0.5)
@@ -52,7 +50,8 @@ def test_programs_that_do_not_want_to_end(machine, places, eventually):
 def test_what_was_left_behind_is_told_and_ended_or_kept(machine, places, eventually):
     machine.start()
     pids = places.base / "pids"
-    script = program(f"setsid sh -c 'echo $$ >> {pids}; exec sleep 611' &", f"while [ ! -s {pids} ]; do sleep 0.01; done", "exit 5")
+    child = f"setsid sh -c 'echo $$ >> {pids}; exec sleep 611' &"
+    script = program(child, f"while [ ! -s {pids} ]; do sleep 0.01; done", "exit 5")
     machine.new("a", *script, name="ends")
     machine.run("a", *script[:2], script[2].replace(str(pids), f"{pids}-kept"), name="keeps", leftovers="keep")
     try:
@@ -208,7 +207,8 @@ def test_a_job_gets_nothing_of_hawses_own(machine, places):
     machine.start()
     code = (
         "import os, re; print(sorted(os.listdir('/proc/self/fd'))[:-1]); s = open('/proc/self/status').read();"
-        "print(re.findall('Sig(?:Blk|Ign):\\t(\\\\w+)', s)); print('HAWSE_DAEMON' in os.environ, os.getsid(0) == os.getpid())"
+        "print(re.findall('Sig(?:Blk|Ign):\\t(\\\\w+)', s));"
+        "print('HAWSE_DAEMON' in os.environ, os.getsid(0) == os.getpid())"
     )
     machine.new("a", sys.executable, "-c", code, name="python")
     assert machine.until("a")["outcome"]["code"] == 0

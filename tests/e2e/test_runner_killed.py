@@ -131,7 +131,7 @@ def test_all_of_them_killed_in_every_order(machine, places, eventually):
         again = machine.until(f"restart-{number}")
         assert (again["outcome"]["code"], again["attempt"]) == (8, 2)
         assert [len(pids_in(path)) for path in pids.values()] == [1, 2]
-        assert not any(map(is_alive, sum(map(pids_in, pids.values()), [])))
+        assert not [pid for path in pids.values() for pid in pids_in(path) if is_alive(pid)]
 
 
 def innocent() -> subprocess.Popen[bytes]:

@@ -37,7 +37,8 @@ def settle(screen: Screen) -> None:
 
 def python_file(folder: Path) -> str:
     path = folder / "program.py"
-    path.write_text("".join(f"def function_{n}(value):\n    return 'text {n}' + str(value * {n})\n\n" for n in range(99)))
+    text = "def function_{n}(value):\n    return 'text {n}' + str(value * {n})\n\n"
+    path.write_text("".join(text.format(n=n) for n in range(99)))
     return str(path)
 
 
@@ -77,9 +78,11 @@ def test_a_screen_comes_back_cell_by_cell(machine, window, need, places, program
         assert cells(second) == shown, second.text
         assert (second.screen.cursor.x, second.screen.cursor.y) == cursor
     else:  # numbers move on; the picture is the same
-        kinds = [["".join(c if c.isalpha() else "#" for c in data) for data, *_ in row[:20]] for row in shown[:5]]
-        again = [["".join(c if c.isalpha() else "#" for c in data) for data, *_ in row[:20]] for row in cells(second)[:5]]
-        assert sum(one == two for one, two in zip(kinds, again, strict=True)) >= 3, second.text
+        pictures = [
+            ["".join(data if data.isalpha() else "#" for data, *_ in row[:20]) for row in found[:5]]
+            for found in (shown, cells(second))
+        ]
+        assert sum(one == two for one, two in zip(*pictures, strict=True)) >= 3, second.text
     if program == "vim":
         second.type("Oinserted here\x1b")
         second.until("inserted here")
@@ -209,7 +212,8 @@ def test_logging_out_ends_nothing(machine, places, window, eventually):
     login.delayafterclose = 0
     hawse = f"{sys.executable} -m hawse.cli"
     login.expect_exact("login$ ")
-    login.sendline(f"{hawse} new a -d -- sh -c 'echo $$ >> {pids}; echo printed here; while read l; do echo got $l; done'")
+    script = f"echo $$ >> {pids}; echo printed here; while read l; do echo got $l; done"
+    login.sendline(f"{hawse} new a -d -- sh -c '{script}'")
     login.expect_exact("attach with")
     login.sendline(f"{hawse} run a -d --name pipes -- sh -c 'echo $$ >> {pids}; exec sleep 600'")
     eventually(lambda: len(pids_in(pids)) == 2)

@@ -15,9 +15,9 @@ from hawse.runner import relay as python
 from hawse.runner.attachment import Attachment
 from hawse.runner.engine import Seat
 from hawse.runner.log import Log
+from hawse.wire.frame import frame
 from hawse.wire.segment import decode_all
 from hawse.wire.terminal import INPUT
-from hawse.wire.frame import frame
 
 core = pytest.importorskip("hawse._core", reason="the compiled core was not built")
 if not hasattr(core, "Relay") or Seat is not core.Seat:
@@ -34,7 +34,12 @@ class Bench:
         directory.mkdir()
         self.directory = directory
         self.log = Log(
-            str(directory), attempt=1, segment_bytes_max=SEGMENT_BYTES_MAX, retain_bytes=0, on_full=on_full, room_bytes=0
+            str(directory),
+            attempt=1,
+            segment_bytes_max=SEGMENT_BYTES_MAX,
+            retain_bytes=0,
+            on_full=on_full,
+            room_bytes=0,
         )
         self.out, self.job_out = os.pipe2(os.O_NONBLOCK)
         self.job_in, typed = os.pipe2(os.O_NONBLOCK)
@@ -129,11 +134,19 @@ class Bench:
     def state(self):
         relay, log = self.relay, self.log
         return {
-            "end": log.end, "fault": log.fault, "room": log._room, "dropped": log.bytes_dropped, "from": log.dropping_from,
-            "kept": relay.kept, "kept_source": relay.kept_source, "typed": bytes(relay.typed), "read": self.read,
-            "live": [one.id for one in relay.live], "cursors": [one.cursor for one in self.attachments],
+            "end": log.end,
+            "fault": log.fault,
+            "room": log._room,
+            "dropped": log.bytes_dropped,
+            "from": log.dropping_from,
+            "kept": relay.kept,
+            "kept_source": relay.kept_source,
+            "typed": bytes(relay.typed),
+            "read": self.read,
+            "live": [one.id for one in relay.live],
+            "cursors": [one.cursor for one in self.attachments],
             "received": self.received,
-        }  # fmt: skip
+        }
 
     @property
     def files(self):
@@ -168,13 +181,24 @@ clients = st.integers(0, CLIENTS - 1)
 sizes = st.one_of(st.integers(1, 5), st.integers(1, 3000), st.integers(1, 70_000))
 steps = st.lists(
     st.one_of(
-        op("print_", sizes), op("pump", st.sampled_from([1, 2])), op("pump", st.just(1)),
-        op("pump_on_full_disk", st.integers(0, 3000)), op("retry"), op("receive", clients, sizes), op("come_back", clients),
-        op("hang_up", clients), op("type", st.integers(0, 40_000)), op("type_on"), op("job_reads", sizes),
-        op("index", st.booleans()), op("end_input"), op("end_output"),
+        op("print_", sizes),
+        op("pump", st.sampled_from([1, 2])),
+        op("pump", st.just(1)),
+        op("pump_on_full_disk", st.integers(0, 3000)),
+        op("retry"),
+        op("receive", clients, sizes),
+        op("come_back", clients),
+        op("hang_up", clients),
+        op("type", st.integers(0, 40_000)),
+        op("type_on"),
+        op("job_reads", sizes),
+        op("index", st.booleans()),
+        op("end_input"),
+        op("end_output"),
     ),
-    min_size=1, max_size=60,
-)  # fmt: skip
+    min_size=1,
+    max_size=60,
+)
 
 
 def play(benches, steps):
@@ -186,7 +210,9 @@ def play(benches, steps):
         assert benches[0].state == benches[1].state, (name, arguments)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps=steps, on_full=st.sampled_from(["block", "drop"]))
 def test_any_schedule(tmp_path_factory, steps, on_full):
     place = tmp_path_factory.mktemp("twins")
@@ -286,9 +312,15 @@ def poller(benches):
     bench.relay.typist = bench.attachments[0]
     bench.relay.calm_until = 1 << 40
     yield SimpleNamespace(
-        poll=lambda: poller.poll(0.01, 64), bench=bench, client=theirs, conn=conn, unfinished=unfinished, fd=ours.fileno(),
-        failures=failures, poller=poller,
-    )  # fmt: skip
+        poll=lambda: poller.poll(0.01, 64),
+        bench=bench,
+        client=theirs,
+        conn=conn,
+        unfinished=unfinished,
+        fd=ours.fileno(),
+        failures=failures,
+        poller=poller,
+    )
     poller.close()
 
 

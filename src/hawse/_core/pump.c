@@ -28,6 +28,7 @@ typedef struct {
     PyObject *keys, *modes, *sock, *events;
     int input_fd, output_fd, error_fd, wake_fd, socket_fd;
     char sends_input, listens, keys_armed, runs;
+    char has_more; /* frames wait behind one that the owner must see first */
     int key; /* the detach key; -1: none */
     unsigned long long offset;
     Bytes received, unsent;
@@ -297,18 +298,24 @@ show(Pump *self, const unsigned char *data, size_t size, int fd)
 }
 
 static int
+is_shown(unsigned char kind, size_t size)
+{
+    return kind == FRAME_RESTORE || (kind == FRAME_OUTPUT && size >= OUTPUT_HEADER_BYTES);
+}
+
+static int
 take_frame(Pump *self, unsigned char kind, const unsigned char *body, size_t size)
 {
-    if (kind == FRAME_OUTPUT && size >= OUTPUT_HEADER_BYTES) {
+    if (!is_shown(kind, size))
+        return tell(self, kind, body, size);
+    if (kind == FRAME_OUTPUT) {
         int fd = body[8] == SOURCE_STDERR ? self->error_fd : self->output_fd;
         if (show(self, body + OUTPUT_HEADER_BYTES, size - OUTPUT_HEADER_BYTES, fd) < 0)
             return -1;
         self->offset = get_u64(body) + (size - OUTPUT_HEADER_BYTES);
         return 0;
     }
-    if (kind == FRAME_RESTORE)
-        return show(self, body, size, self->output_fd);
-    return tell(self, kind, body, size);
+    return show(self, body, size, self->output_fd);
 }
 
 static int
@@ -333,6 +340,10 @@ take_frames(Pump *self)
         bytes->start += HEADER_BYTES + (size_t)size;
         if (take_frame(self, at[4], at + HEADER_BYTES, size) < 0)
             return -1;
+        if (!is_shown(at[4], size)) { /* what comes behind it waits: the owner may change what it means */
+            self->has_more = 1;
+            break;
+        }
     }
     return 0;
 }
@@ -435,6 +446,25 @@ turn(Pump *self, int timeout_ms)
 
 /* -- methods ----------------------------------------------------------------------------------------------------------- */
 
+/* What the user did outlasts a link; what the runner said does not. */
+static int
+forget_events(Pump *self)
+{
+    PyObject *kept = PyList_New(0);
+    int result = kept == NULL ? -1 : 0;
+    for (Py_ssize_t at = 0; result == 0 && at < PyList_Size(self->events); at++) {
+        PyObject *event = PyList_GetItem(self->events, at);
+        long kind = PyLong_AsLong(PyTuple_GetItem(event, 0));
+        if (kind <= INPUT_GONE && kind >= KEY_HELP)
+            result = PyList_Append(kept, event);
+    }
+    if (result < 0)
+        Py_XDECREF(kept);
+    else
+        core_replace(&self->events, kept);
+    return result;
+}
+
 static PyObject *
 pump_link(Pump *self, PyObject *sock)
 {
@@ -448,8 +478,11 @@ pump_link(Pump *self, PyObject *sock)
         if (fd == -1 && PyErr_Occurred())
             return NULL;
     }
+    if (forget_events(self) < 0)
+        return NULL;
     Py_INCREF(sock);
     core_replace(&self->sock, sock);
+    self->has_more = 0;
     self->socket_fd = fd > INT_MAX ? -1 : (int)fd;
     self->listens = sock == Py_None;
     forget(&self->received);
@@ -504,8 +537,11 @@ pump_run(Pump *self, PyObject *args)
     }
     self->runs = 1;
     int result = 0;
-    while (result == 0 && PyList_Size(self->events) == 0)
-        result = turn(self, timeout_ms);
+    while (result == 0 && PyList_Size(self->events) == 0) {
+        int has_more = self->has_more;
+        self->has_more = 0;
+        result = has_more ? take_frames(self) : turn(self, timeout_ms);
+    }
     self->runs = 0;
     return result < 0 ? NULL : next_event(self);
 }

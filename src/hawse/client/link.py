@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+QUEUE_FULL_S = 0.01  # between tries while a listener has too many connections to take yet
+
 
 class LinkBroken(Exception):
     """The other end is gone, or never was there; nothing is known about what it did last."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
+from hawse.client.link import QUEUE_FULL_S, LinkAbsent, LinkBroken, LinkLate
 
 T = TypeVar("T")
 now = time.monotonic
@@ -29,7 +29,7 @@ class Link:
         made.setblocking(False)
         try:
             async with asyncio.timeout(deadline - now()):
-                await asyncio.get_running_loop().sock_connect(made, path)
+                await _connect_patiently(made, path)
         except OSError as error:
             made.close()
             raise _translated(error, path) from error
@@ -63,6 +63,16 @@ class Link:
         except OSError:
             pass  # the other end was first
         asyncio.get_running_loop().call_soon(self.socket.close)
+
+
+async def _connect_patiently(made: socket.socket, path: str) -> None:
+    """Connect; wait while the listener's queue is full. The loop's own way takes that EAGAIN for a connection."""
+    while True:
+        try:
+            made.connect(path)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(QUEUE_FULL_S)
 
 
 async def pause(seconds: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
+from hawse.client.link import QUEUE_FULL_S, LinkAbsent, LinkBroken, LinkLate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ class Link:
         """Raises LinkAbsent, LinkLate, LinkBroken."""
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            made.settimeout(_left(deadline))
-            made.connect(path)
+            connect_patiently(made, path, deadline)
         except OSError as error:
             made.close()
             raise _translated(error, path) from error
@@ -65,6 +64,20 @@ class Link:
         except OSError:
             pass  # the other end was first
         self.socket.close()
+
+
+def connect_patiently(made: socket.socket, path: str, deadline: float) -> None:
+    """Connect; wait while the listener's queue is full, which a socket with a time-out is told as EAGAIN: connect(2).
+
+    Raises OSError; TimeoutError after the deadline.
+    """
+    while True:
+        made.settimeout(_left(deadline))
+        try:
+            made.connect(path)
+            return
+        except BlockingIOError:
+            time.sleep(QUEUE_FULL_S)
 
 
 def pause(seconds: float) -> None:

@@ -21,6 +21,13 @@ _SECOND = (
 ).split()
 
 
+def quoted(name: str) -> str:
+    """A name as a part of a URL's path; also one that came from bytes which are no text (then nothing has it)."""
+    from urllib.parse import quote
+
+    return quote(name.encode("utf-8", "surrogateescape"), safe="")
+
+
 def friendly_name() -> str:
     """A name such as "quiet-harbour"; with a number where the two words alone may well be taken."""
     a, b, c = os.urandom(3)

@@ -20,6 +20,7 @@ import sys
 import time
 
 from hawse.client.find import peer
+from hawse.client.link_sync import connect_patiently
 from hawse.client.places import environ_of, make_all
 from hawse.domain.errors import Unavailable
 from hawse.domain.places import Places
@@ -90,8 +91,7 @@ def stop_coordinator(where: Places, *, wait_s: float = STOP_S_MAX) -> int | None
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with link:
         try:
-            link.settimeout(5)
-            link.connect(where.socket)
+            connect_patiently(link, where.socket, time.monotonic() + 5)
         except OSError:
             return None
         pid, _, _ = peer(link)
@@ -101,7 +101,7 @@ def stop_coordinator(where: Places, *, wait_s: float = STOP_S_MAX) -> int | None
             return pid
     try:
         signal.pidfd_send_signal(handle, signal.SIGTERM)
-        if not select.select([handle], [], [], wait_s)[0]:
+        if not _has_ended(handle, wait_s):
             raise Unavailable(
                 f"the coordinator (process {pid}) did not stop within {wait_s:g} s",
                 next_step=f"kill -9 {pid}; your jobs go on",
@@ -115,8 +115,8 @@ def is_ready(path: str) -> bool:
     """Does a coordinator answer on this socket?"""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         try:
+            connect_patiently(link, path, time.monotonic() + 2)
             link.settimeout(2)
-            link.connect(path)
             link.sendall(b"GET /healthz HTTP/1.1\r\nHost: hawse\r\nConnection: close\r\n\r\n")
             return link.recv(32).startswith(b"HTTP/1.1 2")
         except OSError:
@@ -184,6 +184,13 @@ def _spawn(where: Places, scope: list[str]) -> int:
     return int(done.stdout)
 
 
+def _has_ended(handle: int, wait_s: float) -> bool:
+    """Has a pidfd's process ended, or does it within wait_s? poll, not select: a caller may have many descriptors."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(wait_s * 1000))
+
+
 def _is_gone(pid: int) -> bool:
     """Has it ended? A zombie has, whether or not somebody takes its code."""
     try:
@@ -191,7 +198,7 @@ def _is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([handle], [], [], 0)[0])
+        return _has_ended(handle, 0)
     finally:
         os.close(handle)
 
@@ -207,7 +214,7 @@ def _wait_ready(where: Places, pid: int, deadline: float) -> bool:
         while time.monotonic() < deadline:
             if os.path.exists(where.socket) and is_ready(where.socket):
                 return True
-            if select.select([handle], [], [], pause)[0]:
+            if _has_ended(handle, pause):
                 return False
             pause = min(0.1, pause * 1.5)
     finally:

@@ -80,10 +80,13 @@ class View(Protocol):
     def sessions(
         self, *, project: str | None = None, living: bool | None = None, after: str = "", limit: int = 100
     ) -> list[Session]:
-        """By id, ascending, ids greater than `after`; living None: all. 1 <= limit <= 1000."""
+        """By id, ascending, ids greater than `after`; living None: all. 1 <= limit <= 1000, else Invalid."""
         ...
 
-    def session_ids_ended_before(self, time: float, limit: int) -> list[str]: ...
+    def session_ids_ended_before(self, time: float, limit: int) -> list[str]:
+        """Longest ended first."""
+        ...
+
     def job(self, id: str) -> Job: ...
     def job_named(self, session: str, name: str) -> Job: ...
     def jobs(self, session: str) -> list[Job]:
@@ -110,7 +113,7 @@ class View(Protocol):
         ...
 
     def events(self, session: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
-        """Events with seq > after, ascending."""
+        """Events with seq > after, ascending; none for an unknown session. 1 <= limit <= 1000, else Invalid."""
         ...
 
     def last_seq(self, session: str) -> int: ...
@@ -126,7 +129,11 @@ class View(Protocol):
 
 
 class Unit(View, Protocol):
-    """Writes of one transaction; it sees its own writes."""
+    """Writes of one transaction; it sees its own writes.
+
+    NotFound, Conflict, Clash, Invalid and IllegalMove are raised before anything is written: a verb that catches one
+    can go on. What else a write raises (Unavailable, Broken, InternalError) fails the unit, caught or not.
+    """
 
     def change(
         self,
@@ -142,21 +149,44 @@ class Unit(View, Protocol):
 
         The row is written only if its version is still `before.version`; the returned object carries the next version.
         `before == after` with no effects writes nothing. The event holds the difference; the version is not part of it.
-        Raises Conflict (the version moved), Clash (the alias or the name is taken), NotFound (the row is gone).
+        A session is not removed by a change (`remove_session` does it); a job keeps its name.
+        Raises Conflict (the version moved), Clash (the alias or the name is taken), NotFound (the row is gone, or what
+        it belongs to is not there), Invalid (a text that cannot be stored: NUL, half of a surrogate pair).
         """
         ...
 
-    def keep_order(self, job: str, order: Order) -> None: ...
-    def drop_order(self, job: str) -> None: ...
-    def effect_done(self, id: int) -> None: ...
-    def effect_failed(self, id: int, *, due_at: float) -> None:
-        """Count the attempt and put it off."""
+    def keep_order(self, job: str, order: Order) -> None:
+        """Store or replace. Raises NotFound: the job comes first."""
         ...
 
-    def keep_answer(self, answer: Answer) -> None: ...
-    def drop_answers_before(self, time: float) -> int: ...
+    def drop_order(self, job: str) -> None:
+        """Safe to repeat."""
+        ...
+
+    def effect_done(self, id: int) -> None:
+        """Safe to repeat."""
+        ...
+
+    def effect_failed(self, id: int, *, due_at: float) -> None:
+        """Count the attempt and put it off. One that is done already: no error."""
+        ...
+
+    def keep_answer(self, answer: Answer) -> None:
+        """Raises Conflict when the request has an answer.
+
+        Of units that look for an answer and keep their own at once, one commits; the others are run again and see it.
+        """
+        ...
+
+    def drop_answers_before(self, time: float) -> int:
+        """How many were dropped."""
+        ...
+
     def remove_session(self, id: str) -> None:
-        """Everything of one ended session: rows, events, orders. For the end of retention only."""
+        """Everything of one ended session: rows, events, orders. For the end of retention only.
+
+        Effects stay: what must be done outlives what it was for. Raises NotFound, IllegalMove (it lives).
+        """
         ...
 
 
@@ -167,14 +197,19 @@ class Store(Protocol):
         """Run the verb in one durable transaction and return its result once that is committed.
 
         What the verb raises rolls back this unit alone, and is raised here. A store may call the verb again after a
-        serialisation failure: it must have no effect but through the unit.
-        Raises Unavailable (the store cannot be written now: full disk, lost connection; ask again).
+        serialisation failure, or when it turns out to be long: it must have no effect but through the unit.
+        Raises Unavailable (the store cannot be written now: full disk, lost connection; ask again), LimitReached (too
+        much is waiting), Broken (the store is damaged).
         If cancelled: the change may or may not have been committed.
         """
         ...
 
     async def read(self, query: Callable[[View], T]) -> T:
-        """Run the query on one consistent snapshot. Raises Unavailable. If cancelled, nothing is left behind."""
+        """Run the query on one consistent snapshot. May run it again: it must have no effect but its result.
+
+        A short query may be answered without giving other tasks their turn. Raises Unavailable, LimitReached, Broken.
+        If cancelled, nothing is left behind.
+        """
         ...
 
     async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:
@@ -182,6 +217,7 @@ class Store(Protocol):
 
         "*" as session waits for any session; then `after` is a count of commits that this store has seen (0 at first),
         and the new count is returned. May return early. Knows of commits by other processes on the same store.
+        Raises NotFound (the session is not there, or is removed meanwhile), Unavailable.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Which engine moves a runner's bytes: the compiled core where it was built, else Python. Both do exactly the same.
 
-HAWSE_ENGINE=python|compiled|auto chooses, in the environment of the runners' parent; "compiled" without a compiled core is
-an ImportError, never a silent change.
+HAWSE_ENGINE=python|compiled|auto chooses, in the environment of the runners' parent; "compiled" without a compiled core
+is an ImportError, never a silent change.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import os
 
 from hawse.runner import relay
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse import _core
+
 WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
 ENGINE = "python"
+
 Relay = relay.Relay
-Poller = None  # select.epoll does
+Poller: type[_core.Poller] | None = None  # select.epoll does
 
 
 class Tail:
@@ -26,12 +31,11 @@ class Seat:
     __slots__ = ("cursor", "fd")
 
 
-
 if WANTED not in ("python", "compiled", "auto"):
     raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
-if WANTED != "python":
+if not TYPE_CHECKING and WANTED != "python":
     try:
-        from hawse._core import Poller, Relay, Seat, Tail  # type: ignore[assignment, no-redef]
+        from hawse._core import Poller, Relay, Seat, Tail
 
         ENGINE = "compiled"
     except ImportError:

@@ -49,7 +49,7 @@ class Loop:
 
     def __init__(self, *, failed: Callable[[int, Exception], None]) -> None:
         self._shortcuts = Poller(failed=failed) if Poller is not None else None
-        self._epoll: select.epoll = self._shortcuts or select.epoll()
+        self._epoll = self._shortcuts if self._shortcuts is not None else select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._number = 0

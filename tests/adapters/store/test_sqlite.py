@@ -12,6 +12,7 @@ import pytest
 
 from hawse.adapters.clock import SystemClock
 from hawse.adapters.store import sqlite as module
+from hawse.adapters.store import sqlite_units
 from hawse.adapters.store.sqlite import SqliteStore
 from hawse.domain.errors import Broken, LimitReached, NewerStore, NotFound, Unavailable
 from hawse.testing.check_store import check_replay, new_session
@@ -184,7 +185,7 @@ def test_another_process_that_writes_is_waited_for_and_the_loop_goes_on(tmp_path
 
 
 def test_another_process_that_never_stops_writing_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BUSY_S", 0.2)
+    monkeypatch.setattr(sqlite_units, "BUSY_S", 0.2)
     path = tmp_path / "hawse.db"
 
     async def look(store):
@@ -211,7 +212,7 @@ def test_many_open_one_new_file_at_once(tmp_path):
 
 
 def test_what_is_long_runs_in_a_thread_and_from_the_beginning(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROWS_AT_ONCE_MAX", 10)
+    monkeypatch.setattr(sqlite_units, "ROWS_AT_ONCE_MAX", 10)
     threads = []
 
     async def look(store):

@@ -1,7 +1,7 @@
 """Reaching the runners' parent on this host: start it when it is absent, ask it for a runner, keep it, end it.
 
-A connection with KEEP lasts as long as the coordinator; by it the parent knows that somebody counts on it, and we know
-its process: who listens on a socket is told by the kernel, and a handle taken while the connection stands is no other's.
+A connection with KEEP lasts as long as the coordinator; by it the parent knows that somebody counts on it. Its process
+is told by the kernel, as the one that listens: no file with a number in it could name another one by mistake.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hawse.wire.errors import WireError
 from hawse.wire.frame import FrameReader, frame
 from hawse.wire.order import Spawned, parse_spawned
 
+SOURCE = str(Path(__file__).resolve().parents[3])  # the folder that holds `hawse`
 START_S = 15.0  # an interpreter's start on a loaded machine
 ANSWER_S = 20.0
 GO_S = 2.0  # for a parent that was told to go; it has nothing to finish
@@ -144,8 +145,7 @@ class Parent:
 
     async def _start(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
-        source = str(Path(__file__).resolve().parents[3])  # the folder that holds `hawse`
-        argv = parent_daemon.command(sys.executable, source, self.socket, idle_s=self.idle_s)
+        argv = parent_daemon.command(sys.executable, SOURCE, self.socket, idle_s=self.idle_s)
         environment = {name: os.environ[name] for name in KEPT_FROM_ENVIRONMENT if name in os.environ}
         environment |= {"HAWSE_DAEMON": "parent", "PATH": os.environ.get("PATH", os.defpath), **self._environment}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -203,11 +203,18 @@ def _end(path: str) -> None:
         try:
             # The number is the listener's. It has been its own all the time, and so is the handle, if it lives now: the
             # end of a listener ends the connections that nobody took.
-            if uid == os.getuid() and not select.select([link], [], [], 0)[0]:
+            if uid == os.getuid() and not _is_ready(link.fileno(), 0):
                 signal.pidfd_send_signal(handle, signal.SIGTERM)
-                select.select([handle], [], [], GO_S)
+                _is_ready(handle, GO_S)
         finally:
             os.close(handle)
+
+
+def _is_ready(descriptor: int, seconds: float) -> bool:
+    """Can it be read, or has its other end gone? poll, not select: a coordinator has thousands of descriptors."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 async def _one_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:

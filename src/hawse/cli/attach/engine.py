@@ -1,5 +1,4 @@
-"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do exactly the
-same.
+"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do exactly the same.
 
 HAWSE_ENGINE=python|compiled|auto chooses; "compiled" without a compiled core is an ImportError, never a silent change.
 """
@@ -8,20 +7,24 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
 WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
 ENGINE = "compiled"
 
 if WANTED not in ("python", "compiled", "auto"):
     raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
-try:
-    if WANTED == "python":
-        raise ImportError("not wanted")
-    from hawse._core import Pump
-except ImportError:
-    if WANTED == "compiled":
-        raise
-    from hawse.cli.attach.pump import Pump  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from hawse.cli.attach.pump import Pump
+else:
+    try:
+        if WANTED == "python":
+            raise ImportError("not wanted")
+        from hawse._core import Pump
+    except ImportError:
+        if WANTED == "compiled":
+            raise
+        from hawse.cli.attach.pump import Pump
 
-    ENGINE = "python"
+        ENGINE = "python"
 
 __all__ = ["ENGINE", "Pump"]

@@ -14,11 +14,12 @@ import sys
 import time
 
 from hawse.cli.attach import pump as pumps
+from hawse.cli.attach.engine import Pump
 from hawse.cli.attach.keys import Keys, help_line, key_name
 from hawse.cli.attach.modes import Modes
-from hawse.cli.attach.pump import Pump
 from hawse.cli.attach.tty import Terminal, size
 from hawse.cli.attach.wake import Stuck, Wake
+from hawse.client.link_sync import connect_patiently
 from hawse.client.records import Outcome
 from hawse.domain.errors import Broken, Problem, Unavailable
 from hawse.wire import terminal
@@ -116,13 +117,13 @@ class View:
         sock.settimeout(ENTRY_S)
         try:
             try:
-                sock.connect(admission.address)
+                connect_patiently(sock, admission.address, time.monotonic() + ENTRY_S)
             except (FileNotFoundError, ConnectionRefusedError):
                 job = self.job.wait(ENTRY_S, until="started")  # it was asked for, and its runner is on its way
                 if job.is_over:
                     sock.close()
                     return self._over(job)
-                sock.connect(admission.address)
+                connect_patiently(sock, admission.address, time.monotonic() + ENTRY_S)
             columns, rows = size(1) if self.raw else (0, 0)
             sock.sendall(terminal.hello(ticket=admission.ticket, start=self._start, columns=columns, rows=rows))
         except BaseException:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hawse.client.link_async import now
 from hawse.client.log_answer import log_piece
+from hawse.client.names import quoted
 from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Outcome
 from hawse.domain.errors import LimitReached, NotFound
 
@@ -130,7 +130,7 @@ class Job:
     ) -> LogPiece:
         """One piece of what it printed. At most one of from_ (offset), tail (lines), since (Unix seconds)."""
         query = {"from": from_, "limit": limit, "tail": tail, "since": since}
-        path = f"{self.session.path}/logs/{quote(self.info.id)}"
+        path = f"{self.session.path}/logs/{quoted(self.info.id)}"
         try:
             return log_piece(await self.session.server.transport.request("GET", path, query=query))
         except NotFound as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from hawse.client._async.session import Session
 from hawse.client._async.transport import Transport
 from hawse.client.find import Endpoint
-from hawse.client.names import did_you_mean
+from hawse.client.names import did_you_mean, quoted
 from hawse.client.records import SessionInfo, Status
 from hawse.domain.errors import NotFound
 from hawse.domain.ids import checked_name
@@ -45,7 +44,7 @@ class Server:
         Raises NotFound (with names that are near), Denied.
         """
         try:
-            answer = await self.transport.request("GET", f"/v1/sessions/{quote(name, safe='')}")
+            answer = await self.transport.request("GET", f"/v1/sessions/{quoted(name)}")
         except NotFound as error:
             return await self._near(name, error)
         return Session(self, SessionInfo(answer.json()))

@@ -6,11 +6,11 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hawse.client._sync.job import Job
 from hawse.client.link import LinkBroken
 from hawse.client.link_sync import now, pause
+from hawse.client.names import quoted
 from hawse.client.records import AttachmentInfo, EventInfo, JobInfo, SessionInfo
 from hawse.client.spec import job_spec
 from hawse.client.sse import EventStream
@@ -126,7 +126,7 @@ class Session:
 
     def job(self, name: str) -> Job:
         """The job with this name or id. Raises NotFound."""
-        answer = self.server.transport.request("GET", f"{self.path}/jobs/{quote(name, safe='')}")
+        answer = self.server.transport.request("GET", f"{self.path}/jobs/{quoted(name)}")
         return Job(self, JobInfo(answer.json()))
 
     def attachments(self) -> list[AttachmentInfo]:
@@ -135,7 +135,7 @@ class Session:
 
     def detach(self, attachment: str) -> AttachmentInfo:
         """Detach somebody; the work goes on. Safe to repeat. Raises NotFound."""
-        path = f"{self.path}/attachments/{quote(attachment, safe='')}"
+        path = f"{self.path}/attachments/{quoted(attachment)}"
         return AttachmentInfo((self.server.transport.request("DELETE", path)).json())
 
     def describe(

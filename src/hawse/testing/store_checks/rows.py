@@ -179,11 +179,14 @@ async def removal_of_an_object_is_an_event(store: Store) -> None:
 
 
 @check
-async def a_session_is_not_removed_by_a_change(store: Store) -> None:
+async def a_change_keeps_what_must_stay(store: Store) -> None:
     session = new_session("train")
     await create(store, session)
     await raises(InternalError, store.write(lambda unit: unit.change(session, None, kind="x", by="x")))
     await raises(InternalError, store.write(lambda unit: unit.change(None, None, kind="x", by="x")))
+    job = new_job(session)
+    await create(store, job)
+    await raises(InternalError, store.write(lambda unit: touch(unit, job, name="other")))
     await raises(InternalError, store.write(lambda unit: unit.change(session, new_session(), kind="x", by="x")))
     await check_replay(store)
 
