@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install all requirements bench lint docs twins pins clean
+.PHONY: help demo test check install all requirements bench lint docs man twins pins clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -51,6 +51,9 @@ bench: install    ## every figure that the documentation quotes, measured here
 docs: install     ## the reference pages, from the code (ARGS=--check: only say whether they are up to date)
 	@if [ -e tools/reference.py ]; then $(BIN)/python tools/reference.py $(ARGS); \
 	else echo "hawse: tools/reference.py is not there yet" >&2; exit 1; fi
+
+man: install      ## man pages in build/man, from the commands' own help (ARGS=another folder)
+	@$(BIN)/python tools/manpages.py $(ARGS)
 
 twins:            ## the synchronous client, from the asyncio one
 	@tools/install

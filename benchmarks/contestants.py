@@ -19,8 +19,6 @@ import termios
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent / "src"
 COLUMNS, ROWS = 80, 24
 DEADLINE_S = 20.0
 
@@ -92,7 +90,9 @@ class Contestant:
 
     def run(self, argv: list[str]) -> None:
         """A command that must succeed."""
-        subprocess.run(argv, env=self.environment, cwd=self.place, check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            argv, env=self.environment, cwd=self.place, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
 
 
 class Bare(Contestant):
@@ -151,25 +151,38 @@ class Screen(Contestant):
 
 
 class Hawse(Contestant):
-    """A hawse runner and the attach client's loop, without coordinator and command line: the path that bytes take."""
+    """The installed `hawse`, with a coordinator and a state of its own."""
 
     name = "hawse"
     engine = "auto"
 
-    def start(self, script: str) -> None:
-        from direct import Direct  # what it imports is not there for those who only measure others
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.environment |= {"HAWSE_ENGINE": self.engine} | {
+            f"HAWSE_{kind.upper()}_DIR": str(self.place / kind) for kind in ("state", "runtime", "config")
+        }
 
-        self.environment["HAWSE_ENGINE"] = self.engine
-        self._direct = Direct(self.place, self.environment)
-        self._direct.spawn("job", self.program(script), columns=COLUMNS, rows=ROWS)
+    def command(self, *words: str) -> list[str]:
+        """The argv of a hawse command."""
+        return [str(Path(sys.executable).parent / "hawse"), *words]
+
+    def start(self, script: str) -> None:
+        self.run(self.command("new", "-d", "bench", "--", *self.program(script)))
 
     def client(self) -> list[str]:
-        return [sys.executable, "-I", "-S", str(HERE / "direct.py"), str(SOURCE), *self._direct.admission("job")]
+        return self.command("attach", "bench")
 
     def close(self) -> None:
+        self.stop()
         super().close()
-        if hasattr(self, "_direct"):
-            self._direct.close()
+
+    def stop(self) -> None:
+        """End all sessions, the coordinator and the runners' parent."""
+        quiet = {"env": self.environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(self.command("end", "bench", "--now"), check=False, timeout=60, **quiet)  # type: ignore[call-overload]
+        subprocess.run(self.command("down"), check=False, timeout=60, **quiet)  # type: ignore[call-overload]
+        for pid in listeners(self.place / "runtime" / "parent.sock"):
+            end(pid)
 
 
 class HawsePython(Hawse):
@@ -177,6 +190,19 @@ class HawsePython(Hawse):
 
     name = "hawse (python)"
     engine = "python"
+
+
+def listeners(path: Path) -> list[int]:
+    """Our own processes that were started to listen on a socket: those with its path in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if os.fsencode(path) in words:
+            found.append(int(entry.name))
+    return found
 
 
 def _quoted(script: str) -> str:

@@ -1,22 +1,18 @@
-"""Runners without a coordinator: a parent, spawn orders, tickets; as a script, the attach client's loop on a ticket.
-
-python -I -S direct.py SOURCE-DIR SOCKET TICKET
-"""
+"""Runners without a coordinator: a parent, spawn orders, tickets."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path.insert(0, sys.argv[1])
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pathlib import Path
+from hawse.runner.parent import command
+from hawse.wire import order, terminal
+from hawse.wire.frame import FrameReader
 
 SECRET = b"s" * 32
 
@@ -25,14 +21,9 @@ class Direct:
     """A parent of our own and its runners."""
 
     def __init__(self, place: Path, environment: dict[str, str]) -> None:
-        import subprocess
-
-        from hawse.runner.parent import command
-
         self.place = place
         self.environment = environment
         self.runners: dict[str, int] = {}
-        self._attachments = 0
         (place / "r").mkdir(mode=0o700)
         source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
         self.parent = subprocess.Popen(
@@ -49,9 +40,6 @@ class Direct:
 
     def spawn(self, job: str, argv: list[str], *, columns: int, rows: int) -> None:
         """Start a job on a terminal. Raises RuntimeError."""
-        from hawse.wire import order, terminal
-        from hawse.wire.frame import FrameReader
-
         frame = order.spawn(
             argv=[os.fsencode(part) for part in argv],
             cwd=os.fsencode(self.place),
@@ -79,21 +67,6 @@ class Direct:
             raise RuntimeError(f"the runner was not started: {frames}")
         self.runners[job] = order.parse_spawned(frames[0][1]).runner_pid
 
-    def admission(self, job: str) -> tuple[str, str]:
-        """Address and ticket for one attachment."""
-        from hawse.wire import ticket
-
-        self._attachments += 1
-        value = ticket.Ticket(
-            job=job,
-            attempt=0,
-            attachment=f"a{self._attachments}",
-            mode="control",
-            expires=int(time.time() + 60),
-            nonce=os.urandom(8).hex(),
-        )
-        return str(self.place / "r" / job), ticket.seal(value, SECRET)
-
     def end_jobs(self) -> None:
         """End all jobs at once and wait for their runners."""
         for pid in self.runners.values():  # SIGTERM: stop the job in order
@@ -116,32 +89,3 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
-
-
-def attach(address: str, text: str) -> None:
-    """Show the job on this terminal until it ends or the link does."""
-    from hawse.cli.attach import engine
-    from hawse.cli.attach.keys import Keys
-    from hawse.cli.attach.modes import Modes
-    from hawse.cli.attach.tty import Terminal, size
-    from hawse.wire import terminal
-
-    columns, rows = size(1)
-    wake, _ = os.pipe()
-    sock = socket.socket(socket.AF_UNIX)
-    sock.connect(address)
-    sock.sendall(terminal.hello(ticket=text, start="screen", columns=columns, rows=rows))
-    Terminal(0).raw()
-    pump = engine.Pump(input_fd=0, output_fd=1, error_fd=2, wake_fd=wake, keys=Keys(), modes=Modes())
-    pump.link(sock)
-    while True:
-        event, body = pump.run()
-        if event < 0 or event in (terminal.EXIT, terminal.ERROR, terminal.DETACH):
-            return
-        if event == terminal.WELCOME:
-            pump.offset = terminal.parse_welcome(body).offset
-            pump.welcomed()
-
-
-if __name__ == "__main__":
-    attach(sys.argv[2], sys.argv[3])

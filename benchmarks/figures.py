@@ -91,3 +91,19 @@ def number(value: float) -> str:
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def main(paths: list[str]) -> None:
+    """One table from the JSON of several scripts; a script that failed left none."""
+    figures: list[Figure] = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                figures += [Figure(**one) for one in json.load(file)]
+        except (FileNotFoundError, ValueError):
+            continue
+    show(figures)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

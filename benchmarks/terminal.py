@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from contestants import DEADLINE_S, Bare, Contestant, Dtach, Hawse, HawsePython, Screen, Shown, Tmux
+from direct import Direct
 from figures import Figure, add_ratios, median, note, parser, percentile, show
 
 HERE = Path(__file__).resolve().parent
@@ -184,12 +185,9 @@ def idle(place: Path, *, counts: list[int], watch_s: float) -> list[Figure]:
     figures = []
     for count in counts:
         note(f"idle: {count} runners")
-        one = Hawse(place)
-        direct = None
+        folder = Path(tempfile.mkdtemp(prefix="idle-", dir=place))
+        direct = Direct(folder, {"PATH": os.environ["PATH"]})
         try:
-            from direct import Direct
-
-            direct = Direct(one.place, one.environment)
             began = time.perf_counter()
             for at in range(count):
                 direct.spawn(f"job{at}", ["sleep", "1000"], columns=80, rows=24)
@@ -202,21 +200,16 @@ def idle(place: Path, *, counts: list[int], watch_s: float) -> list[Figure]:
             sizes = sorted(private_kb(pid) for pid in pids)
             section, who = "Idle sessions", f"hawse, {count}"
             largest, middle = sizes[-1] / 1024, sizes[len(sizes) // 2] / 1024
+            goal = "<= 4 MB"
             figures += [
-                Figure(
-                    section, "private memory per runner, median", who, middle, "MB", goal="<= 4 MB", met=middle <= 4
-                ),
-                Figure(
-                    section, "private memory per runner, largest", who, largest, "MB", goal="<= 4 MB", met=largest <= 4
-                ),
+                Figure(section, "private memory per runner, median", who, middle, "MB", goal=goal, met=middle <= 4),
+                Figure(section, "private memory per runner, largest", who, largest, "MB", goal=goal, met=largest <= 4),
                 Figure(section, f"wake-ups of all in {watch_s:.0f} s", who, woke, "", goal="0", met=woke == 0),
                 Figure(section, "started, each", who, took_s / count * 1000, "ms"),
             ]
         finally:
-            if direct is not None:
-                direct.end_jobs()
-                direct.close()
-            one.close()
+            direct.end_jobs()
+            direct.close()
     return figures
 
 

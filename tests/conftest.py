@@ -4,6 +4,7 @@ Without asking (autouse):
     places          an environment of its own: short folders for state, runtime files, configuration and home, and no
                     variable of the caller's hawse, PostgreSQL or terminal. When the test is over, no process that was
                     started with this environment may be left: each is killed and the test fails with their names.
+                    And each session in the state that it leaves must be what its events say.
 
 To ask for:
     eventually      eventually(condition, timeout_s=20): wait until the condition is true; no test sleeps
@@ -238,9 +239,21 @@ def places() -> Iterator[Places]:
         patch.setenv("TERM", "xterm-256color")
         yield here
         left = _end_processes(here, before)
-    shutil.rmtree(here.base, ignore_errors=True)
+    try:
+        _check_history(here)
+    finally:
+        shutil.rmtree(here.base, ignore_errors=True)
     if left:
         pytest.fail("processes were left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _check_history(here: Places) -> None:
+    """Replaying the events gives the present state, for every session that any test ever makes (issue 2, point 5)."""
+    database = here.state / "hawse.db"
+    if database.is_file():
+        from hawse.testing.check_events import check_file
+
+        check_file(database)
 
 
 def _end_processes(here: Places, before: set[int], grace_s: float = 2.0) -> list[str]:

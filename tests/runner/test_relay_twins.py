@@ -1,4 +1,4 @@
-"""Both relays do the same: random schedules of output, slow clients, full disks and typing, and the same state after each step."""
+"""Both relays do the same: random schedules of output, slow clients, full disks and typing, compared step by step."""
 
 import os
 import resource

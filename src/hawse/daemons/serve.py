@@ -13,7 +13,6 @@ import time
 import tomllib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import uvloop
 
@@ -32,6 +31,7 @@ from hawse.domain.errors import InternalError, Invalid, Problem
 from hawse.domain.places import Places
 from hawse.ports.clock import Clock
 from hawse.ports.store import Store
+from hawse.runner.engine import ENGINE
 from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
 
@@ -158,7 +158,7 @@ def facts_of(kind: str, places: Places) -> dict[str, object]:
         "started_at": time.time(),
         "store": kind,
         "store_version": migrations("sqlite" if kind == "sqlite" else "postgres")[-1].number,
-        "engine": "compiled" if find_spec("hawse._core") else "python",
+        "engine": ENGINE,
         "state_dir": places.state,
         "host": socket.gethostname(),
         "boot_id": boot_id,

@@ -146,7 +146,8 @@ def of_job(job: str, *, main: int = 0, main_started: int = 0, cgroup: str = "") 
     """All living processes of a job whose runner is dead. For the coordinator.
 
     main, main_started: the job's first process as process.json tells it. Its session and its group count only when it
-    is still the same process or when their members carry the tag: numbers are used again.
+    is still the same process or when their members carry the tag: numbers are used again. A process that carries the
+    tag is the job's also below a daemon of hawse: orphans go to whoever is above a dead runner.
     """
     all_of_them = everybody()
     below: dict[int, list[int]] = {}
@@ -154,11 +155,13 @@ def of_job(job: str, *, main: int = 0, main_started: int = 0, cgroup: str = "") 
         below.setdefault(one.parent, []).append(one.pid)
     tag = b"\0" + TAG + b"=" + job.encode() + b"\0"
     me = os.getpid()
-    roots = [*in_cgroup(cgroup), *(pid for pid in all_of_them if tag in environ(pid))]
+    daemons = {pid for pid in all_of_them if is_spared(pid)}
+    spared = _below(daemons, below)
+    roots = [pid for pid in in_cgroup(cgroup) if pid not in spared]
+    roots += [pid for pid in all_of_them if tag in environ(pid)]
     if main in all_of_them and all_of_them[main].started == main_started:
         roots += [pid for pid, one in all_of_them.items() if main in (one.session, one.group, pid)]
-    spared = _below([pid for pid in all_of_them if is_spared(pid)], below)
-    found = _below(roots, below) - spared - {1, me}
+    found = _below(roots, {pid: pids for pid, pids in below.items() if pid not in daemons}) - daemons - {1, me}
     return [all_of_them[pid] for pid in sorted(found) if pid in all_of_them]
 
 

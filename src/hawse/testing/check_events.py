@@ -1,18 +1,24 @@
 """Public check: replaying a session's events gives its present state, for every session that a coordinator knows.
 
-    check_events(ask)       # ask(target) -> the decoded JSON of GET target
-
-Through REST alone, so that it holds for any store, and for what users see. Standard library and domain only.
+    check_events(ask)       # through REST: what users see. ask(target) -> the decoded JSON of GET target
+    check_view(view)        # a store's: all rows, also of attachments that have been detached
+    check_file(path)        # a SQLite store that nobody serves any more; how many sessions it holds
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from hawse.adapters.clock import SystemClock
+from hawse.adapters.store.fields import NOUNS, fields_of
+from hawse.adapters.store.sqlite import SqliteStore
 from hawse.domain import attachment as attachments
-from hawse.domain.errors import Broken
+from hawse.domain.errors import Broken, Unavailable
 from hawse.domain.event import Event, replay
+from hawse.ports.store import Row, View
 
 Ask = Callable[[str], Any]
 PAGE = 1000
@@ -39,17 +45,58 @@ def check_session(ask: Ask, session: str) -> None:
             break
     else:
         raise AssertionError(f"session {session} changes faster than it can be read, or its last event is missing")
+    told = _replayed(session, events)
+    _compare(session, _shown(state), {key: fields for key, fields in told.items() if not _is_detached(key, fields)})
+
+
+def check_view(view: View) -> int:
+    """Check all sessions of one snapshot of a store; how many there were. Raises AssertionError."""
+    count, after = 0, ""
+    while page := view.sessions(after=after, limit=PAGE):
+        after = page[-1].id
+        count += len(page)
+        for session in page:
+            rows: list[Row] = [session, *view.jobs(session.id), *view.attachments(session.id, living=False)]
+            events: list[Event] = []
+            while found := view.events(session.id, after=len(events), limit=PAGE):
+                events += found
+            assert len(events) == view.last_seq(session.id), f"session {session.id}: its last event is missing"
+            stored = {(NOUNS[type(row)], str(row.id)): fields_of(row) for row in rows}
+            _compare(session.id, stored, _replayed(session.id, events))
+    return count
+
+
+def check_file(path: Path) -> int:
+    """Check a SQLite store that no process has open. A file that is damaged, newer or locked is not checked: 0."""
+    return asyncio.run(_check_file(path))
+
+
+async def _check_file(path: Path) -> int:
     try:
-        told = replay(events)
+        store = await SqliteStore.open(path, SystemClock())
+    except (Broken, Unavailable):
+        return 0
+    try:
+        return await store.read(check_view)
+    finally:
+        await store.aclose()
+
+
+def _replayed(session: str, events: Iterable[Event]) -> dict[tuple[str, str], dict[str, Any]]:
+    try:
+        return replay(events)
     except Broken as problem:
         raise AssertionError(f"session {session}: the events do not follow each other: {problem.detail}") from problem
-    shown = _shown(state)
-    living = {key: fields for key, fields in told.items() if not _is_detached(key, fields)}
+
+
+def _compare(
+    session: str, shown: Mapping[tuple[str, str], Mapping[str, Any]], told: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> None:
     wrong = [
-        f"{noun} {id}: shown {_only_in(shown.get((noun, id)), living.get((noun, id)))}"
-        f", told {_only_in(living.get((noun, id)), shown.get((noun, id)))}"
-        for noun, id in {**shown, **living}
-        if shown.get((noun, id)) != living.get((noun, id))
+        f"{noun} {id}: shown {_only_in(shown.get((noun, id)), told.get((noun, id)))}"
+        f", told {_only_in(told.get((noun, id)), shown.get((noun, id)))}"
+        for noun, id in {**shown, **told}
+        if shown.get((noun, id)) != told.get((noun, id))
     ]
     assert not wrong, f"session {session} is not what its events say:\n  " + "\n  ".join(wrong)
 

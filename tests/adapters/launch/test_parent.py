@@ -1,13 +1,14 @@
-"""The runners' parent from its coordinator's side: started at need, kept, ended; gone by itself when nobody needs it."""
+"""The runners' parent from its coordinator's side: started at need, kept, ended; gone when nobody needs it."""
 
 import asyncio
 import fcntl
 import os
 import signal
 import socket
-import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Rig:
         self.count += 1
         self.jobs.append(f"job{self.count}")
         order = Order(
-            argv=("/bin/sleep", "600"), env=(("PATH", "/bin"),), cwd="/", umask=0o022, encoding="utf-8", secret="ab" * 32
+            argv=("/bin/sleep", "600"), env=(), cwd="/", umask=0o022, encoding="utf-8", secret="ab" * 32
         )
         return Start("s", self.jobs[-1], 1, f"{self.count:032x}", order, tty=False, grace_s=1)
 
@@ -66,12 +67,14 @@ class Rig:
         return int(found["runner_pid"])
 
     def close(self) -> None:
-        """SIGTERM is an order to end for a runner; then its job is ended, and it goes when nobody comes."""
-        runners = [self.runner(job) for job in self.jobs]
-        for pid in runners:
+        """SIGTERM is an order to end the job for a runner; it would then stay a while for a coordinator."""
+        for job in self.jobs:
+            pid, folder = self.runner(job), self.base / "jobs" / job / "attempt-1"
             if kin.look(pid) is not None:
+                self.eventually((folder / "process.json").exists)  # its handler is there by then
                 os.kill(pid, signal.SIGTERM)
-        self.eventually(lambda: all(kin.look(pid) is None for pid in runners), what="runners have gone")
+                self.eventually((folder / "exit.json").exists)
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -124,6 +127,7 @@ def test_who_comes_later_ends_what_a_killed_one_left(rig):
         assert rig.pid == first
         await following.end()
         assert kin.look(first) is None
+        await killed.end()
 
     run(main())
 
@@ -132,35 +136,34 @@ def test_who_comes_later_ends_what_a_killed_one_left(rig):
 def test_without_anybody_it_goes_by_itself(rig, eventually):
     """Kept, it stays much longer than it would alone; when the one who kept it is killed, it goes."""
 
+    parent = rig.parent(idle_s=0.2)
+    program = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        "s.sendall(bytes.fromhex(sys.argv[2])); print('kept', flush=True); s.recv(1)"
+    )
+
     async def main():
-        parent = rig.parent(idle_s=0.2)
         await parent.spawn(rig.start())
         first = rig.pid
-        keeper = subprocess.Popen(
-            [sys.executable, "-c",
-             "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-             "s.sendall(bytes.fromhex(sys.argv[2])); print('kept', flush=True); s.recv(1)",
-             parent.socket, KEEP.hex()], stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert keeper.stdout.readline() == b"kept\n"
+        words = [sys.executable, "-c", program, parent.socket, KEEP.hex()]
+        keeper = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+        assert await keeper.stdout.readline() == b"kept\n"
         parent.let_go()
-        for _ in range(40):  # each is a whole start: together they take many times idle_s
-            assert subprocess.run(["/bin/true"]).returncode == 0
-            assert kin.look(first) is not None
-        await asyncio.sleep(0.5)
-        assert kin.look(first) is not None
+        began = time.monotonic()
+        while time.monotonic() < began + 1:  # five times as long as it would stay alone
+            await parent.spawn(rig.start())
+            parent.let_go()
+            assert rig.pid == first
         keeper.kill()
-        keeper.wait()
-        keeper.stdout.close()
+        await keeper.wait()
         return first
 
     first = run(main())
     eventually(lambda: kin.look(first) is None, what="it goes when nobody needs it")
     assert not (rig.base / "parent.sock").exists()
-    assert kin.look(rig.runner("job1")) is not None
+    assert all(kin.look(rig.runner(job)) is not None for job in rig.jobs)
 
     async def again():
-        parent = rig.parent()
         await parent.spawn(rig.start())
         await parent.end()
 
@@ -176,20 +179,15 @@ def test_kept_it_has_no_timer(places):
         with socket.socket(socket.AF_UNIX) as keeper:
             keeper.connect(path)
             keeper.sendall(KEEP)
-            while not parent._keepers:
-                parent.loop.turn()
+            turn_until(parent, lambda: parent._keepers)
             assert parent.loop._timeout_s() == -1
             with socket.socket(socket.AF_UNIX) as second:  # a word too many ends only its own connection
                 second.connect(path)
                 second.sendall(KEEP + KEEP)
-                while second.fileno() >= 0 and len(parent._keepers) < 2:
-                    parent.loop.turn()
-                while len(parent._keepers) == 2:
-                    parent.loop.turn()
-                assert second.recv(4096)
+                assert b"one KEEP" in heard(parent, second)
+            assert len(parent._keepers) == 1
             assert parent.loop._timeout_s() == -1
-        while parent._keepers:
-            parent.loop.turn()
+        turn_until(parent, lambda: not parent._keepers)
         assert 599 < parent.loop._timeout_s() <= 600
     finally:
         parent.sock.close()
@@ -205,10 +203,10 @@ def test_keepers_are_bounded(places):
             links.append(socket.socket(socket.AF_UNIX))
             links[-1].connect(path)
             links[-1].sendall(KEEP)
-            while parent._connections or not parent._keepers or not _has_heard(parent, len(links)):
-                parent.loop.turn()
+            turn_until(parent, lambda: parent._connections)
+            turn_until(parent, lambda: not parent._connections)
         assert len(parent._keepers) == daemon.KEEPERS_MAX
-        assert b"busy" in links[0].recv(4096)
+        assert b"busy" in heard(parent, links[0])
     finally:
         for link in links:
             link.close()
@@ -218,8 +216,29 @@ def test_keepers_are_bounded(places):
         parent.loop.close()
 
 
-def _has_heard(parent: daemon.Parent, count: int) -> bool:
-    return len(parent._keepers) == min(count, daemon.KEEPERS_MAX)
+def turn_until(parent: daemon.Parent, condition: Callable[[], object]) -> None:
+    """Let the parent's loop turn; a timer of our own wakes it, and is gone afterwards."""
+    for _ in range(1000):
+        if condition():
+            return
+        timer = parent.loop.after(0.01, lambda: None)
+        parent.loop.turn()
+        timer.cancel()
+    raise AssertionError("it did not come about")
+
+
+def heard(parent: daemon.Parent, link: socket.socket) -> bytes:
+    """What the parent says to this connection."""
+    link.setblocking(False)
+    said: list[bytes] = []
+
+    def has_come() -> bool:
+        with suppress(BlockingIOError):
+            said.append(link.recv(4096))
+        return bool(said)
+
+    turn_until(parent, has_come)
+    return said[0]
 
 
 def test_one_that_is_just_going_is_waited_for(rig):
@@ -230,8 +249,7 @@ def test_one_that_is_just_going_is_waited_for(rig):
     async def main():
         parent = rig.parent()
         spawning = asyncio.create_task(parent.spawn(rig.start()))
-        while not parent._children:
-            await asyncio.sleep(0.01)
+        await rig.eventually.wait(lambda: parent._children)
         await asyncio.to_thread(parent._children[0].wait, 20)
         os.close(lock)
         answer = await spawning

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,13 +66,20 @@ def swept(tmp_path: Any, job: str, main: dict[str, Any], *, keep: bool = False) 
     return remains.sweep(job, str(tmp_path), 1, keep=keep)
 
 
-def test_tagged_processes_are_ended_wherever_they_went(tmp_path, eventually):
-    tag = {**os.environ, "HAWSE_JOB": "job-of-this-test"}
+@pytest.fixture
+def job() -> str:
+    """A job of this test alone: processes of another run of the tests must not be found."""
+    return f"job-{uuid.uuid4()}"
+
+
+def test_tagged_processes_are_ended_wherever_they_went(tmp_path, eventually, monkeypatch, job):
+    monkeypatch.setattr(remains, "SWEEP_GRACE_S", 0.3)
+    tag = {**os.environ, "HAWSE_JOB": job}
     with process("sleep", "600", env=tag) as one, process("sleep", "600") as other:
         with process(sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)",
                      env=tag) as deaf:  # fmt: skip
             eventually(lambda: _ignores(deaf.pid, signal.SIGTERM))
-            told = swept(tmp_path, "job-of-this-test", {"pid": 0, "started": 0, "boot_id": kin.boot_id()})
+            told = swept(tmp_path, job, {"pid": 0, "started": 0, "boot_id": kin.boot_id()})
             assert {entry["pid"] for entry in told} == {one.pid, deaf.pid}
             assert (one.wait(10), deaf.wait(10)) == (-signal.SIGTERM, -signal.SIGKILL)
             assert other.poll() is None
@@ -83,39 +91,39 @@ def _ignores(pid: int, number: int) -> bool:
     return bool(int(ignored.split()[1], 16) >> (number - 1) & 1)
 
 
-def test_kept_ones_are_told_and_left_alone(tmp_path):
-    with process("sleep", "600", env={**os.environ, "HAWSE_JOB": "kept-job"}) as one:
-        told = swept(tmp_path, "kept-job", {"boot_id": kin.boot_id()}, keep=True)
+def test_kept_ones_are_told_and_left_alone(tmp_path, job):
+    with process("sleep", "600", env={**os.environ, "HAWSE_JOB": job}) as one:
+        told = swept(tmp_path, job, {"boot_id": kin.boot_id()}, keep=True)
         assert told == [{"pid": one.pid, "command": "sleep 600"}]
         assert one.poll() is None
 
 
-def test_numbers_of_another_boot_name_nobody(tmp_path):
+def test_numbers_of_another_boot_name_nobody(tmp_path, job):
     """The same number with the same start time: only the boot tells that it is another process."""
     with process("sleep", "600") as other:
         told = {"pid": other.pid, "started": kin.started(other.pid), "boot_id": ANOTHER_BOOT}
-        assert swept(tmp_path, "no-such-job", told) == []
+        assert swept(tmp_path, job, told) == []
         assert other.poll() is None
-        assert swept(tmp_path, "no-such-job", {**told, "boot_id": kin.boot_id()})[0]["pid"] == other.pid
+        assert swept(tmp_path, job, {**told, "boot_id": kin.boot_id()})[0]["pid"] == other.pid
         assert other.wait(10) == -signal.SIGTERM
 
 
-def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_not(tmp_path):
+def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_not(tmp_path, job):
     """A runner that died leaves its job's processes to whoever is above it, and that may be a daemon of hawse."""
     program = (
         "import os, subprocess, sys, time;"
         "own = subprocess.Popen(['sleep', '600'], env={'PATH': os.environ['PATH']});"
-        "theirs = subprocess.Popen(['sleep', '600'], env={'PATH': os.environ['PATH'], 'HAWSE_JOB': 'orphaned-job'});"
-        "print(own.pid, theirs.pid, flush=True); theirs.wait(); print('ended', flush=True); sys.stdin.read(); own.kill()"
+        "theirs = subprocess.Popen(['sleep', '600'], env={'PATH': os.environ['PATH'], 'HAWSE_JOB': sys.argv[1]});"
+        "print(own.pid, theirs.pid, flush=True); theirs.wait(); print('ended', flush=True); sys.stdin.read()"
     )
     with process(
-        sys.executable, "-c", program, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        sys.executable, "-c", program, job, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
         env={**os.environ, "HAWSE_DAEMON": "coordinator"},
     ) as daemon:  # fmt: skip
         assert daemon.stdout is not None
         own, theirs = map(int, daemon.stdout.readline().split())
         try:
-            told = swept(tmp_path, "orphaned-job", {"boot_id": kin.boot_id()})
+            told = swept(tmp_path, job, {"boot_id": kin.boot_id()})
             assert [entry["pid"] for entry in told] == [theirs]
             assert daemon.stdout.readline() == b"ended\n"
             assert kin.look(own) is not None

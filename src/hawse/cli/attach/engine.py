@@ -1,4 +1,4 @@
-"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do exactly the same.
+"""Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do the same.
 
 HAWSE_ENGINE=python|compiled|auto chooses; "compiled" without a compiled core is an ImportError, never a silent change.
 """

@@ -120,12 +120,11 @@ def engine_findings() -> list[Finding]:
     from importlib.util import find_spec
 
     from hawse import __version__
+    from hawse.cli.attach.engine import ENGINE as engine
 
     version = ".".join(map(str, sys.version_info[:3]))
-    compiled = find_spec("hawse._core") is not None
-    engine = "compiled" if compiled else "python"
     found = [Finding("hawse", GOOD, f"version {__version__}, Python {version}, {sys.executable}", version=__version__)]
-    if compiled:
+    if engine == "compiled":
         found.append(Finding("engine", GOOD, "compiled", engine=engine))
     else:
         advice = "for a faster terminal: install a C compiler and Python's headers, then make install"

@@ -39,13 +39,13 @@ def check(function: Callable[[Store], Awaitable[None]]) -> Callable[[Store], Awa
         async with opened(open_store) as store:
             await function(store)
 
-    CHECKS[function.__name__] = run  # type: ignore[attr-defined]
+    CHECKS[function.__name__] = run
     return function
 
 
 def check_handles(function: Check) -> Check:
     """Add a check that opens handles itself."""
-    CHECKS[function.__name__] = function  # type: ignore[attr-defined]
+    CHECKS[function.__name__] = function
     return function
 
 
@@ -62,13 +62,13 @@ async def check_replay(store: Store) -> None:
     """The promise behind every other: each session's events, replayed, are the present fields of all its rows."""
 
     def query(view: View) -> list[tuple[str, list[Event], dict[tuple[str, str], dict[str, Any]], int]]:
-        found = []
+        found: list[tuple[str, list[Event], dict[tuple[str, str], dict[str, Any]], int]] = []
         after = ""
         while page := view.sessions(after=after, limit=100):
             after = page[-1].id
             for session in page:
                 rows: list[Row] = [session, *view.jobs(session.id), *view.attachments(session.id, living=False)]
-                fields = {(NOUNS[type(row)], row.id): fields_of(row) for row in rows}
+                fields: dict[tuple[str, str], dict[str, Any]] = {(NOUNS[type(row)], row.id): fields_of(row) for row in rows}
                 found.append((session.id, _all_events(view, session.id), fields, view.last_seq(session.id)))
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob
+from hawse.domain.effect import CutAttachment, Effect, ForgetRunner, RemoveHistory, StartJob, StopJob
 from hawse.domain.errors import (
     Conflict,
     IllegalMove,
@@ -38,7 +38,7 @@ async def effects_come_in_order_when_they_are_due(store: Store) -> None:
     attachment = new_attachment(job)
     await create(store, session, job)
     assert await store.read(lambda view: view.next_effect_at(0.0)) is None
-    all_kinds = [
+    all_kinds: list[Effect] = [
         StartJob(job.id, 1),
         StopJob(job.id, 1, 2.5),
         CutAttachment(job.id, attachment.id, "asked"),
@@ -65,7 +65,8 @@ async def effects_come_in_order_when_they_are_due(store: Store) -> None:
     assert (await store.read(lambda view: view.next_effect_at(0.0)) or 0.0) <= due_at
     first = (await due(store, later))[0]
     assert (first.id, first.attempts, first.due_at) == (ids[0], 2, later)
-    await store.write(lambda unit: [unit.effect_done(id) for id in ids[1:]])
+    for id in ids[1:]:
+        await store.write(lambda unit, id=id: unit.effect_done(id))  # type: ignore[misc]
     await store.write(lambda unit: unit.effect_done(ids[1]))  # twice: no error
     await store.write(lambda unit: unit.effect_failed(ids[1], due_at=later))
     assert [p.id for p in await due(store)] == ids[:1]
