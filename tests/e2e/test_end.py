@@ -18,7 +18,7 @@ def program(*lines: str) -> tuple[str, ...]:
 
 @pytest.mark.requirement("S3.5", "L3.3")
 def test_programs_that_do_not_want_to_end(machine, places, eventually):
-    """Deaf to SIGTERM, forked away, in a session of their own, fifty of them, holding the terminal open."""
+    """Deaf to SIGTERM, forked away, in a session of their own, fifty of them, holding the terminal open, born again."""
     machine.start()
     pids = places.base / "pids"
     note = f"echo $$ >> {pids}"
@@ -28,11 +28,14 @@ def test_programs_that_do_not_want_to_end(machine, places, eventually):
         "daemon": program(note, f"( setsid {deaf_child} & )", "exec sleep 600"),
         "many": program(STUBBORN, note, "n=0", f"while [ $n -lt 50 ]; do n=$((n+1)); {deaf_child} & done", "wait"),
         "holder": program(f"setsid {deaf_child} &", note, "exec sleep 600"),
+        "phoenix": ("sh", str(places.base / "phoenix")),
     }
+    again = f"trap 'setsid sh {places.base}/phoenix & sleep 600' TERM"
+    (places.base / "phoenix").write_text(f"{note}\n{again}\nwhile :; do sleep 600 & wait; done\n")
     assert machine.ask("POST", "/v1/sessions", {"alias": "a"})[0] == 201
     for name, argv in jobs.items():
         machine.run("a", *argv, name=name, tty={"columns": 80, "rows": 24} if name == "holder" else None, grace_s=0.5)
-    eventually(lambda: len(pids_in(pids)) == 1 + 2 + 51 + 2)
+    eventually(lambda: len(pids_in(pids)) == 1 + 2 + 51 + 2 + 1)
     assert machine.out("end", "a", "--grace", "0.5").strip().endswith("a has ended")
     left = [pid for pid in pids_in(pids) if is_alive(pid)]
     assert not left

@@ -59,6 +59,7 @@ UNFINISHED = re.compile(
     rb"(?:(?:" + _HOME + rb"|\x1b\[2J)" + _FILL + rb")*"
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?)?\Z"
 )
+_WHOLE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
 
 
@@ -181,9 +182,7 @@ class Tracker:
             self._recent = (self._recent + data[-LOOK_BACK_BYTES:])[-LOOK_BACK_BYTES:]
             return
         data = pending + data
-        window = data[-PENDING_BYTES_MAX:]
-        unfinished = UNFINISHED.search(window)
-        self._pending = unfinished.group() if unfinished is not None else b""
+        self._pending = unfinished(data)
         pattern = WITH_SHIFTS if has_shifts or b"\x0e" in pending or b"\x0f" in pending else INTERESTING
         seen = len(data) - len(self._pending)
         for match in pattern.finditer(data, 0, seen):
@@ -273,6 +272,17 @@ class Tracker:
         tracker.resized_at = int(value["resized_at"])
         tracker.title = str(value["title"]).encode("utf-8")[:TITLE_BYTES_MAX]
         return tracker
+
+
+def unfinished(data: bytes) -> bytes:
+    """What is unfinished at the end. Looks for it only when the last sequence is not followed by something else."""
+    first = max(0, len(data) - PENDING_BYTES_MAX)
+    last = data.rfind(b"\x1b", first)
+    whole = _WHOLE.match(data, last) if last >= 0 else None
+    if last < 0 or (whole is not None and whole.end() < len(data)):
+        return b""
+    found = UNFINISHED.search(data[first:])
+    return found.group() if found is not None else b""
 
 
 def colours_after(data: bytes) -> bytes:

@@ -68,7 +68,7 @@ async def check_replay(store: Store) -> None:
             after = page[-1].id
             for session in page:
                 rows: list[Row] = [session, *view.jobs(session.id), *view.attachments(session.id, living=False)]
-                fields: dict[tuple[str, str], dict[str, Any]] = {(NOUNS[type(row)], row.id): fields_of(row) for row in rows}
+                fields = {(NOUNS[type(row)], str(row.id)): fields_of(row) for row in rows}
                 found.append((session.id, _all_events(view, session.id), fields, view.last_seq(session.id)))
         return found
 
