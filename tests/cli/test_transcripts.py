@@ -27,6 +27,7 @@ REPLACED = (
     (r'"incarnation": ?"[0-9a-f]+"', '"incarnation": "<hex>"'),
     (r"\b[0-9a-f]{12}(  by )", r"<id>\1"),
     (r"(host: +).*", r"\1<host>"),
+    (r'("last_seq": |  events: +)\d+', r"\1<n>"),  # a short job's start may be told with its end, in one event less
     (r"(engine: +).*", r"\1<engine>"),
     (r"(version: +).*", r"\1<version>"),
     (r"(sqlite, version )\d+", r"\1<n>"),

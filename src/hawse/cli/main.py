@@ -133,6 +133,25 @@ def run(arguments: Sequence[str]) -> int:
     except (ReaderLeft, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
         return EXIT_READER_LEFT
+    except Exception as error:
+        return _our_mistake(error)
+
+
+def _our_mistake(error: Exception) -> int:
+    """Something that no command foresaw: say so in a sentence; the traceback only for who asks for it."""
+    from hawse.cli.say import problem
+    from hawse.domain.errors import InternalError
+
+    if os.environ.get("HAWSE_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    told = InternalError(
+        f"hawse made a mistake ({type(error).__name__}: {error}); please report it",
+        next_step="HAWSE_DEBUG=1 shows where; your jobs are not touched",
+    )
+    problem(told)
+    return told.exit
 
 
 def main() -> NoReturn:

@@ -20,6 +20,28 @@ if TYPE_CHECKING:
 COMPLETION_S = 1.0  # a shell that waits longer for its Tab key feels broken
 
 
+class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number within bounds, finite. What is wrong is said in words; help shows the metavar alone."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float | None = None, *, whole: bool = False) -> None:
+        self.low = low
+        self.high = high
+        self.whole = whole
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails as click's own types do."""
+        bounds = f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        try:
+            number = int(value) if self.whole else float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a {'whole ' if self.whole else ''}number", param, ctx)
+        if not self.low <= number <= (float("inf") if self.high is None else self.high) or number == float("inf"):
+            self.fail(f"{value} is not within {bounds}", param, ctx)
+        return number
+
+
 class _Told(Endpoint):
     """An endpoint that shows that something is going on while a coordinator starts."""
 

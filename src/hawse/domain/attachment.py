@@ -47,6 +47,7 @@ class Mode(StrEnum):
 
 class Reason(StrEnum):
     ASKED = "asked"
+    CLOSED = "closed"  # its terminal was closed, or its client ended by a signal
     STOLEN = "stolen"
     IDLE = "idle"
     SLOW = "slow"

@@ -125,6 +125,8 @@ class Ending:
             self.loop.after(HANGUP_AGAIN_S, lambda: self._hang_up(more - 1))
 
     def _kill(self) -> None:
+        if self.stop_asked and self.phase == SWEEPING:
+            self._tell_left_behind()
         self._kill_until = time.monotonic() + KILL_S_MAX
         self._kill_on()
 
@@ -167,9 +169,7 @@ class Ending:
         self._move("main_ended")
         if not self._kin():
             self._nobody_left()
-        elif self.stop_asked:
-            self._tell_left_behind()
-        else:
+        elif not self.stop_asked:  # else they got the same SIGTERM and have the rest of the grace
             self._within(DYING_S, self._sweep)
 
     def _tell_left_behind(self) -> None:

@@ -160,7 +160,7 @@ class Roster:
             terminal.parse_tick(body)
         elif kind == terminal.DETACH:
             reason, _ = terminal.parse_detach(body)
-            self._leave(attachment, "asked" if reason not in ("lost", "idle") else reason)
+            self._leave(attachment, reason if reason in ("lost", "idle", "closed") else "asked")
             attachment.connection.close()
         elif kind in (terminal.INPUT, terminal.RESIZE, terminal.SIGNAL, terminal.INPUT_END):
             if attachment.mode == "control":

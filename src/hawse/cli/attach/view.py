@@ -202,12 +202,12 @@ class View:
             self._tell(help_line(self._keys.key))
         elif event == pumps.INPUT_GONE:
             if self.raw:
-                self._goodbye()
+                self._goodbye(CLOSED)
                 return CLOSED
             if self._takes_input:
                 self._pump.send(frame(terminal.INPUT_END))
         elif event == pumps.OUTPUT_GONE:
-            self._goodbye()
+            self._goodbye(CLOSED)
             return CLOSED
         return ""
 
@@ -215,7 +215,7 @@ class View:
         self._wake.handled()
         for number in numbers:
             if number in (signal.SIGHUP, signal.SIGTERM):
-                self._goodbye()
+                self._goodbye(CLOSED)
                 return CLOSED
             if number == signal.SIGWINCH and self.raw:
                 self._pump.send(terminal.resize(*size(1)))
@@ -260,13 +260,13 @@ class View:
             return "" if self._mended(str(said.get("detail"))) else ENDED
         raise Broken(f"the runner of {self.name} refuses: {said.get('detail')}", next_step=str(said.get("next") or ""))
 
-    def _goodbye(self) -> None:
-        """Say that we leave; if that cannot be said, the runner sees that the link is gone."""
+    def _goodbye(self, reason: str = "asked") -> None:
+        """Say that we leave, and why; if that cannot be said, the runner sees that the link is gone."""
         if self._sock is None:
             return
         try:
             self._sock.settimeout(GOODBYE_S)
-            self._sock.sendall(terminal.detach("asked"))
+            self._sock.sendall(terminal.detach(reason))
         except OSError:
             pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hawse.cli.options import Connection, connected, session_argument
+from hawse.cli.options import Connection, Numbers, connected, session_argument
 from hawse.cli.say import note, out
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ GRACE_S_DEFAULT = 10.0
 @click.option(
     "--grace",
     "grace_s",
-    type=click.FloatRange(0, 3600),
+    type=Numbers(0, 3600),
     metavar="SECONDS",
     help="Between SIGTERM and SIGKILL (default: each job's own, 10).",
 )

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from hawse.cli.options import Connection, connected, json_option, session_argument
+from hawse.cli.options import Connection, Numbers, connected, json_option, session_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "s
 @click.command()
 @session_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with events to come, until the session has ended.")
-@click.option("--from", "from_", type=click.IntRange(min=0), default=1, metavar="N", help="From event N on.")
+@click.option("--from", "from_", type=Numbers(0, whole=True), default=1, metavar="N", help="From event N on.")
 @json_option
 @connected()
 def command(name: str, follow: bool, from_: int, as_json: bool, connection: Connection) -> int:

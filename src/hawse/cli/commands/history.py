@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from hawse.cli.options import Connection, connected, json_option
+from hawse.cli.options import Connection, Numbers, connected, json_option
 
 
 @click.command()
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="The newest so many."
+    "-n", "--limit", type=Numbers(1, 100_000, whole=True), default=100, show_default=True, help="The newest so many."
 )
 @json_option
 @connected()

@@ -9,7 +9,7 @@ import time
 
 import click
 
-from hawse.cli.options import Connection, connected, target_argument
+from hawse.cli.options import Connection, Numbers, connected, target_argument
 from hawse.domain.errors import Invalid
 
 TYPE_CHECKING = False
@@ -26,11 +26,11 @@ _MOMENTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%
 @click.command()
 @target_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the job has ended.")
-@click.option("--from", "from_", type=click.IntRange(min=0), metavar="OFFSET", help="From this byte on.")
+@click.option("--from", "from_", type=Numbers(0, whole=True), metavar="OFFSET", help="From this byte on.")
 @click.option(
     "--since", metavar="CURSOR|TIME", help="From a byte (4096) or a time on: 10m, 2h, '2025-03-04 17:05', @1741107900."
 )
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="The last N lines.")
+@click.option("--tail", type=Numbers(0, whole=True), metavar="N", help="The last N lines.")
 @connected()
 def command(
     target: str,

@@ -8,7 +8,7 @@ import sys
 import click
 
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, connected, json_option
+from hawse.cli.options import Connection, Numbers, connected, json_option
 from hawse.cli.say import is_terminal, json_out, out
 from hawse.domain.errors import Clash, Invalid
 
@@ -51,7 +51,9 @@ NAMES_TRIED_MAX = 5
     show_default=True,
     help="Processes that the job leaves behind.",
 )
-@click.option("--grace", "grace_s", type=float, metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end.")
+@click.option(
+    "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
+)
 @json_option
 @connected()
 def command(

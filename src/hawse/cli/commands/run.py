@@ -8,7 +8,7 @@ import sys
 import click
 
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, connected, json_option, session_argument
+from hawse.cli.options import Connection, Numbers, connected, json_option, session_argument
 from hawse.cli.say import is_terminal, json_out, out
 
 
@@ -42,7 +42,9 @@ from hawse.cli.say import is_terminal, json_out, out
     show_default=True,
     help="Processes that the job leaves behind.",
 )
-@click.option("--grace", "grace_s", type=float, metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end.")
+@click.option(
+    "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
+)
 @json_option
 @connected()
 def command(

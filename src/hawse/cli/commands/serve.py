@@ -9,7 +9,7 @@ import click
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def command(words: tuple[str, ...]) -> int:
     """Run the coordinator in the foreground. `hawse serve --help` lists its options.
 

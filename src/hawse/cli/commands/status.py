@@ -25,7 +25,7 @@ def command(as_json: bool, connection: Connection) -> int:
     server = connection.open()
     status = server.status()
     if as_json:
-        json_out(status.raw)
+        json_out({**status.raw, "socket": server.transport.endpoint.path})
         return 0
     out(f"the coordinator is running: process {status.pid}, for {duration(time.time() - status.started_at)}")
     facts(

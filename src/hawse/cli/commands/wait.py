@@ -6,14 +6,14 @@ import time
 
 import click
 
-from hawse.cli.options import Connection, connected, target_argument
+from hawse.cli.options import Connection, Numbers, connected, target_argument
 
 EXIT_AGAIN = 75  # EX_TEMPFAIL of sysexits(3)
 
 
 @click.command()
 @target_argument()
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 75.")
+@click.option("--timeout", type=Numbers(0), metavar="SECONDS", help="Wait no longer; then exit with 75.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
 @connected()
 def command(target: str, timeout: float | None, quiet: bool, connection: Connection) -> int:

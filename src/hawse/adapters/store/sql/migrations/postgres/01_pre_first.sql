@@ -73,7 +73,7 @@ CREATE TABLE attachments (
     cursor bigint NOT NULL,
     version bigint NOT NULL CHECK (version >= 1),
     detached_at double precision,
-    reason text COLLATE "C" CHECK (reason IN ('asked', 'stolen', 'idle', 'slow', 'lost', 'ended')),
+    reason text COLLATE "C" CHECK (reason IN ('asked', 'closed', 'stolen', 'idle', 'slow', 'lost', 'ended')),
     CHECK ((state = 'detached') = (detached_at IS NOT NULL))
 );
 

@@ -74,7 +74,7 @@ CREATE TABLE attachments (
     cursor INTEGER NOT NULL,
     version INTEGER NOT NULL CHECK (version >= 1),
     detached_at REAL,
-    reason TEXT CHECK (reason IN ('asked', 'stolen', 'idle', 'slow', 'lost', 'ended')),
+    reason TEXT CHECK (reason IN ('asked', 'closed', 'stolen', 'idle', 'slow', 'lost', 'ended')),
     CHECK ((state = 'detached') = (detached_at IS NOT NULL))
 ) WITHOUT ROWID;
 
