@@ -57,7 +57,7 @@ def test_version():
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),
         (["logs", "x", "--since", "yesterday"], "neither a byte offset nor a time"),
         (["logs", "x", "--from", "1", "--tail", "1"], "only one of"),
-        (["end", "x", "--grace", "-1"], "range"),
+        (["end", "x", "--grace", "-1"], "not within 0 to 3600"),
         (["ls", "--server", "ssh://x"], "not supported yet"),
         (["new", "x", "--label", "nosign", "--", "true"], "not NAME=VALUE"),
         (["end", "x", "--now", "--grace", "1"], "only one of"),
