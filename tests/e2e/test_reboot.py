@@ -73,8 +73,9 @@ def test_jobs_are_lost_or_started_again_and_logs_stay(machine, places, eventuall
     lost = machine.until("a", name="sh")
     assert (lost["outcome"]["kind"], lost["outcome"]["cause"]) == ("lost", "the host was rebooted")
     assert lost["left_behind"] == []
-    started = machine.until("a", "started", "again")
-    assert (started["state"], started["attempt"]) == ("running", 2)
+    started = eventually(
+        lambda: (found := machine.job("a", "again"))["attempt"] == 2 and found["state"] == "running" and found
+    )
     assert started["outcome"]["cause"] == "the host was rebooted"
     eventually(lambda: machine.log("a", "again") == b"run 1\nrun 2\n")
     assert machine.log("a", "sh") == b"before the night\r\n"

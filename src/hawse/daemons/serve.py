@@ -53,10 +53,10 @@ def serve(settings: Settings) -> int:
     root = logging.getLogger()
     root.addHandler(lines)
     root.setLevel(logging.INFO)
-    raise_descriptor_limit()
+    descriptors = raise_descriptor_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, lines))
+            runner.run(_serve(settings, lines, descriptors))
     except Problem:
         raise
     except Exception as error:
@@ -71,7 +71,7 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings, lines: LogFile) -> None:
+async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int]) -> None:
     places, stop = settings.places, asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +81,7 @@ async def _serve(settings: Settings, lines: LogFile) -> None:
     async with AsyncExitStack() as stack:
         store, kind = await opened_store(store_url(settings), places, clock)
         stack.push_async_callback(store.aclose)
-        world = made_world(store, clock, places)
+        world = made_world(store, clock, places, descriptors=descriptors)
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run(), name="reconciler")
@@ -136,7 +136,7 @@ async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, s
     raise Invalid(f"the store {url.split(':')[0]!r} is not known; sqlite and postgresql://... are")
 
 
-def made_world(store: Store, clock: Clock, places: Places) -> World:
+def made_world(store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int]) -> World:
     """The ports of this machine."""
     parent = Parent(
         socket=places.parent_socket,
@@ -144,6 +144,7 @@ def made_world(store: Store, clock: Clock, places: Places) -> World:
         runners=places.runners,
         log=places.runner_log,
         environment={"HAWSE_STATE_DIR": places.state},  # so that people, and tests, see whose it is
+        descriptors=descriptors,
     )
     return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
 
@@ -165,11 +166,15 @@ def facts_of(kind: str, places: Places) -> dict[str, object]:
     }
 
 
-def raise_descriptor_limit() -> None:
-    """A connection, a follower and a runner are each a descriptor; the usual soft limit is 1024."""
+def raise_descriptor_limit() -> tuple[int, int]:
+    """A connection, a follower and a runner are each a descriptor; the usual soft limit is 1024.
+
+    Returns the limit as it was: jobs shall have that one, since programs that use select(2) break with more.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
 
 
 def _only_problem(error: Exception) -> Problem | None:

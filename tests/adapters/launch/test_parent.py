@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import socket
 import sys
@@ -90,6 +91,17 @@ def run(coroutine: Awaitable[Any]) -> Any:
             return await coroutine
 
     return asyncio.run(main())
+
+
+def test_jobs_have_the_limit_on_open_files_that_the_coordinator_had_before_it_raised_its_own(rig):
+    async def main():
+        parent = rig.parent()
+        parent.descriptors = (77, 1000)
+        answer = await parent.spawn(rig.start())
+        assert resource.prlimit(answer.runner_pid, resource.RLIMIT_NOFILE) == (77, 1000)
+        await parent.end()
+
+    run(main())
 
 
 @pytest.mark.requirement("S0.2")

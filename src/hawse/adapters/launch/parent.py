@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import socket
@@ -48,7 +49,10 @@ KEPT_FROM_ENVIRONMENT = (
 
 
 class Parent:
-    """The warm process that runners are forked from. It outlives the coordinator."""
+    """The warm process that runners are forked from. It outlives the coordinator.
+
+    descriptors: the limit (soft, hard) on open files that jobs shall have; None: as our own.
+    """
 
     def __init__(
         self,
@@ -59,7 +63,9 @@ class Parent:
         log: str,
         environment: dict[str, str] | None = None,
         idle_s: float = parent_daemon.IDLE_S,
+        descriptors: tuple[int, int] | None = None,
     ) -> None:
+        self.descriptors = descriptors
         self.socket = socket
         self.idle_s = idle_s
         self.jobs = jobs
@@ -162,6 +168,9 @@ class Parent:
         finally:
             os.close(log)
         self._children.append(child)
+        if self.descriptors is not None:
+            with suppress(ProcessLookupError):
+                resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self.descriptors)
 
     # -- keeping and ending -------------------------------------------------------------------------------------------
 

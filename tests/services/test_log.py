@@ -1,0 +1,81 @@
+"""Reading logs: where one begins, and what is said when there is none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from tests.services.conftest import ME, spec
+
+from hawse.adapters.clock import SystemClock
+from hawse.domain.errors import Invalid, NotFound
+from hawse.ports.log import Piece
+from hawse.services import log as log_verbs
+from hawse.services import session as session_verbs
+from hawse.services.session import NewSession
+from hawse.services.world import World
+from hawse.testing.memory_store import MemoryStore
+
+
+class Gone:
+    """No job has a log: nothing was printed yet, or its files were removed."""
+
+    def read(self, job: str, *, offset: int, bytes_max: int) -> Piece:
+        raise NotFound("no log")
+
+    def offset_at(self, job: str, time: float) -> int:
+        raise NotFound("no log")
+
+    def offset_of_tail(self, job: str, lines: int) -> int:
+        raise NotFound("no log")
+
+
+def in_world(test: Callable[[World], Awaitable[None]]) -> None:
+    """Nothing is started here, and reading a file takes a thread: real time, no reconciler."""
+
+    async def main() -> None:
+        clock = SystemClock()
+        world = World(MemoryStore(clock), None, clock, Gone())  # type: ignore[arg-type]
+        await session_verbs.create(world, ME, NewSession(alias="a", job=spec(name="j")))
+        await test(world)
+
+    asyncio.run(main())
+
+
+@pytest.mark.requirement("S3.4")
+@pytest.mark.parametrize("start", [{}, {"offset": 0}, {"since": 5.0}, {"tail": 3}])
+def test_a_job_that_printed_nothing_has_an_empty_log(start) -> None:
+    async def test(world: World) -> None:
+        job, piece = await log_verbs.read(world, ME, "a", "j", **start)
+        assert job.log_end is None
+        assert (piece.data, piece.first, piece.next, piece.end, piece.damaged) == (b"", 0, 0, 0, ())
+
+    in_world(test)
+
+
+def test_a_log_that_is_gone_is_told() -> None:
+    async def test(world: World) -> None:
+        job, _ = await log_verbs.read(world, ME, "a", "j")
+
+        def printed(unit) -> None:
+            before = unit.job(job.id)
+            unit.change(before, replace(before, log_end=500), kind="job.started", by="test")
+
+        await world.store.write(printed)
+        _, piece = await log_verbs.read(world, ME, "a", "j", offset=100)
+        assert (piece.data, piece.next, piece.end, piece.damaged) == (b"", 500, 500, ((100, 400, "missing"),))
+        _, piece = await log_verbs.read(world, ME, "a", "j", offset=900)
+        assert (piece.next, piece.end, piece.damaged) == (900, 500, ())
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"offset": -1}, {"since": -1.0}, {"tail": -1}, {"offset": 1, "tail": 1}, {"bytes_max": 0}]
+)
+def test_wrong_places_are_refused(wrong) -> None:
+    async def test(world: World) -> None:
+        with pytest.raises(Invalid):
+            await log_verbs.read(world, ME, "a", None, **wrong)
+
+    in_world(test)
