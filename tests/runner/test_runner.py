@@ -91,7 +91,8 @@ def test_signals_have_their_default_disposition(rig):
     link = attempt.attach("read")
     assert link.outcome["code"] == 0
     for line in bytes(link.output).decode().splitlines():
-        assert int(line.split()[1], 16) == 0, line
+        # 32 and 33 are the C library's own: it lets nobody set them, and they come as whoever started us left them
+        assert int(line.split()[1], 16) & ~(1 << 31 | 1 << 32) == 0, line
 
 
 @pytest.mark.parametrize(
