@@ -116,14 +116,10 @@ class View:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(ENTRY_S)
         try:
-            try:
-                connect_patiently(sock, admission.address, time.monotonic() + ENTRY_S)
-            except (FileNotFoundError, ConnectionRefusedError):
-                job = self.job.wait(ENTRY_S, until="started")  # it was asked for, and its runner is on its way
-                if job.is_over:
-                    sock.close()
-                    return self._over(job)
-                connect_patiently(sock, admission.address, time.monotonic() + ENTRY_S)
+            job = self._reach(sock, admission.address)
+            if job is not None:
+                sock.close()
+                return self._over(job)
             columns, rows = size(1) if self.raw else (0, 0)
             sock.sendall(terminal.hello(ticket=admission.ticket, start=self._start, columns=columns, rows=rows))
         except BaseException:
@@ -132,6 +128,22 @@ class View:
         self._sock = sock
         self._pump.link(sock)
         return True
+
+    def _reach(self, sock: socket.socket, address: str) -> JobInfo | None:
+        """Connect to the runner; the job when it has ended meanwhile. Raises OSError, Unavailable.
+
+        Its runner may be on its way, and that of a short job may have gone before its end was told.
+        """
+        for until in ("started", "ended"):
+            try:
+                connect_patiently(sock, address, time.monotonic() + ENTRY_S)
+                return None
+            except (FileNotFoundError, ConnectionRefusedError):
+                job = self.job.wait(ENTRY_S, until=until)
+                if job.is_over:
+                    return job
+        connect_patiently(sock, address, time.monotonic() + ENTRY_S)
+        return None
 
     def _unlink(self) -> None:
         if self._sock is not None:

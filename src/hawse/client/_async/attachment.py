@@ -92,14 +92,9 @@ class Attachment:
         if not admission.address:
             self._ended(admission.job)
             return
-        try:
-            link = await Link.connect(admission.address, now() + ENTRY_S)
-        except LinkAbsent:
-            job = await self.job.wait(ENTRY_S, until="started")  # it was asked for, and its runner is on its way
-            if job.is_over:
-                self._ended(job)
-                return
-            link = await Link.connect(admission.address, now() + ENTRY_S)
+        link = await self._reach(admission.address)
+        if link is None:
+            return
         try:
             self._frames = FrameReader(body_bytes_max=terminal.SERVER_BODY_BYTES_MAX)
             columns, rows = self.size
@@ -109,6 +104,21 @@ class Attachment:
             await link.aclose()
             raise
         self._link = link
+
+    async def _reach(self, address: str) -> Link | None:
+        """The runner's link; None when the job has ended meanwhile. Raises LinkBroken.
+
+        Its runner may be on its way, and that of a short job may have gone before its end was told.
+        """
+        for until in ("started", "ended"):
+            try:
+                return await Link.connect(address, now() + ENTRY_S)
+            except LinkAbsent:
+                job = await self.job.wait(ENTRY_S, until=until)
+                if job.is_over:
+                    self._ended(job)
+                    return None
+        return await Link.connect(address, now() + ENTRY_S)
 
     def _ended(self, job: JobInfo) -> None:
         self._is_over = True
