@@ -10,6 +10,8 @@ import pexpect
 import pytest
 from screen import KEY, Screen
 
+from hawse.runner.kin import children
+
 pytestmark = pytest.mark.xdist_group("cli")
 
 SHELL = ["sh", "-c", "PS1='in$ ' exec sh -i"]
@@ -220,9 +222,11 @@ def test_stopped_and_continued(hawse, eventually):
     shell.delaybeforesend = None
     shell.expect("out> ")
     shell.sendline(f'{sys.executable} -m hawse.cli new s -- {" ".join(SHELL[:2])} "{SHELL[2]}"')
-    shell.expect("in\\$")
-    pid = next(p for p in hawse.places.processes() if b"hawse.cli" in Path(f"/proc/{p}/cmdline").read_bytes())
-    os.kill(pid, signal.SIGTSTP)
+    shell.expect("\r\n.*in\\$")  # the line above has it too, as it was typed
+    eventually(lambda: attachments(hawse)[0]["state"] == "attached")
+    client = children(shell.pid)
+    assert len(client) == 1
+    os.kill(client[0], signal.SIGTSTP)
     shell.expect("Stopped")
     shell.sendline("echo out$((1+1))")
     shell.expect("out2")
