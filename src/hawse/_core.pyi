@@ -2,6 +2,8 @@
 
 from typing import Any, final
 
+def sequences(data: bytes, stop: int, /) -> list[int]: ...  # offsets of what screen.INTERESTING may match
+
 class Tail:  # hawse.runner.log.Log's hot fields
     end: int
     fd: int

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hawse.runner import log as logs
 from hawse.runner import relay as python
+from hawse.runner import screen
 from hawse.runner.attachment import Attachment
 from hawse.runner.engine import Seat
 from hawse.runner.log import Log
@@ -445,3 +446,45 @@ def test_without_a_shortcut_it_is_epoll(poller):
         poller.poller.register(bench.out, 1)
     with pytest.raises(ValueError, match="descriptor"):
         poller.poller.shortcut_output(-1, bench.relay, 1)
+
+
+# -- the tracker's search ---------------------------------------------------------------------------------------------
+
+pieces = st.sampled_from(
+    [
+        b"\x1b[",
+        b"\x1b",
+        b"0;",
+        b"31",
+        b":",
+        b"m",
+        b"K",
+        b"A",
+        b"D",
+        b"E",
+        b"H",
+        b"2J",
+        b"?25h",
+        b"]2;t\x07",
+        b"c",
+        b"text",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(parts=st.lists(pieces, max_size=12), cut=st.integers(0, 4))
+def test_the_same_sequences_are_found(parts, cut):
+    data = b"".join(parts)
+    stop = max(0, len(data) - cut)
+    found = [(match.start(), match.group(), match.lastgroup) for match in screen.interesting(data, stop)]
+    expected = screen.INTERESTING.finditer(data, 0, stop)
+    assert found == [(match.start(), match.group(), match.lastgroup) for match in expected]
+    last = screen.UNFINISHED.search(data)
+    assert screen.unfinished(data) == (last.group() if last is not None else b"")
+
+
+def test_a_search_may_stop_anywhere():
+    assert core.sequences(b"\x1b[31m\x1b[2J\x1b", 100) == [5, 9]
+    assert core.sequences(b"\x1b[31m", 4) == [0]
+    assert core.sequences(b"\x1bc", 0) == core.sequences(b"\x1bc", -1) == []

@@ -95,9 +95,9 @@ enum { RELAY_IDLE = 0, RELAY_ENDED = 1, RELAY_REFUSED = 2 };
 typedef struct {
     PyObject_HEAD
     Names *names;
-    PyTypeObject *seat_type;
+    PyTypeObject *seat_type, *seen_type; /* seen: the last one that was known to be a seat */
     Tail *log;
-    PyObject *live, *fallen, *kept, *typed, *behind, *typist;
+    PyObject *live, *fallen, *kept, *nothing, *typed, *behind, *typist;
     long long calm_until;
     Py_ssize_t input_bytes_max;
     int input_fd, kept_source;
@@ -105,9 +105,13 @@ typedef struct {
 } Relay;
 
 int relay_pump(Relay *self, int fd, int source);     /* RELAY_*; -1: exception */
+int relay_burst(Relay *self, int fd, int source);    /* the same, when it is known to be calm */
 int relay_is_calm(Relay *self);                      /* may a burst be relayed without Python's control flow? -1: exception */
 int relay_leaves_rest(Relay *self);                  /* is there something kept, or somebody fallen? */
 int relay_is_due(Relay *self);                       /* does Python want to know of this much output? */
+
+/* skim.c */
+PyObject *core_sequences(PyObject *module, PyObject *args);
 
 /* The types, made into a module's state. */
 extern PyType_Spec tail_spec, seat_spec, relay_spec, poller_spec, pump_spec;

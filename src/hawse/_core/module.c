@@ -1,8 +1,6 @@
 /* The module hawse._core: its types, its names, the constants that its tests compare with Python's. */
 #include "core.h"
 
-static struct PyModuleDef module_def;
-
 State *
 core_state(PyTypeObject *type)
 {
@@ -99,11 +97,14 @@ module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
 
+static PyMethodDef module_methods[] = {{"sequences", core_sequences, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "hawse._core",
     .m_doc = "The compiled hot paths: twins of Python classes.",
     .m_size = sizeof(State),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

@@ -108,7 +108,7 @@ serve_output(Shortcut *one, int fd)
     int calm = relay_is_calm(relay);
     if (calm <= 0)
         return calm;
-    int status = relay_pump(relay, fd, one->source);
+    int status = relay_burst(relay, fd, one->source);
     if (status != RELAY_IDLE)
         return status < 0 ? -1 : 0;
     calm = relay_is_calm(relay);

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -14,6 +15,8 @@
 enum { RECEIVE_BYTES = 256 * 1024, TYPE_BYTES = 16 * 1024, WAKE_BYTES = 256 };
 enum { LINK_GONE = -1, INPUT_GONE = -2, OUTPUT_GONE = -3, WOKEN = -4, KEY_DETACH = -5, KEY_HELP = -6, NONSENSE = -7,
        TIMEOUT = -8 };
+/* As long as an echo usually takes; the longest key's sequence, with room. */
+enum { ECHO_US = 250, KEYSTROKE_BYTES = 16 };
 /* modes.py: ESC [ ? 1 to 60 digits and semicolons, then h or l */
 enum { MODE_NUMBERS_MAX = 60, MODE_PREFIX_BYTES = 3 };
 
@@ -28,6 +31,7 @@ typedef struct {
     PyObject *keys, *modes, *sock, *events;
     int input_fd, output_fd, error_fd, wake_fd, socket_fd;
     char sends_input, listens, keys_armed, runs;
+    char awaits_echo; /* a keystroke was sent just now */
     char has_more; /* frames wait behind one that the owner must see first */
     int key; /* the detach key; -1: none */
     unsigned long long offset;
@@ -218,6 +222,7 @@ typed(Pump *self)
     }
     if (self->keys_armed || (self->key >= 0 && memchr(data + HEADER_BYTES, self->key, (size_t)got) != NULL))
         return feed_keys(self, data + HEADER_BYTES, (size_t)got);
+    self->awaits_echo = got <= KEYSTROKE_BYTES;
     return send_typed(self, data + HEADER_BYTES, (size_t)got);
 }
 
@@ -369,11 +374,17 @@ socket_ready(Pump *self, short mask)
 /* -- waiting ----------------------------------------------------------------------------------------------------------- */
 
 static long long
-now_ms(void)
+now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static long long
+now_ms(void)
+{
+    return now_us() / 1000;
 }
 
 static int
@@ -402,6 +413,20 @@ choose(Pump *self, struct pollfd *chosen)
     return count;
 }
 
+/* After a keystroke: look for its echo a little while before going to sleep. Being woken up takes longer than most echoes
+ * do, and a person who types costs a thousandth of a processor this way. Others who want to run go first.
+ */
+static int
+look_for_echo(Pump *self, struct pollfd *chosen, nfds_t count)
+{
+    long long until = now_us() + ECHO_US;
+    self->awaits_echo = 0;
+    int ready;
+    while ((ready = poll(chosen, count, 0)) == 0 && now_us() < until)
+        sched_yield();
+    return ready;
+}
+
 /* One wait and what comes of it. timeout_ms: -1 for ever. */
 static int
 turn(Pump *self, int timeout_ms)
@@ -409,8 +434,8 @@ turn(Pump *self, int timeout_ms)
     struct pollfd chosen[3];
     nfds_t count = choose(self, chosen);
     long long until = now_ms() + timeout_ms;
-    int ready;
-    for (;;) {
+    int ready = self->awaits_echo ? look_for_echo(self, chosen, count) : 0;
+    while (ready <= 0) {
         int error;
         Py_BEGIN_ALLOW_THREADS
             ready = poll(chosen, count, timeout_ms);

@@ -83,9 +83,13 @@ append(Relay *self, const unsigned char *data, Py_ssize_t size, int source)
     clock_gettime(CLOCK_REALTIME, &now);
     int fd = log->fd;
     ssize_t done;
-    Py_BEGIN_ALLOW_THREADS /* a disk that is behind may make this wait */
+    if (size <= SMALL_BYTES) { /* the page cache takes it; to let go of the interpreter costs more */
         done = write(fd, data, (size_t)size);
-    Py_END_ALLOW_THREADS
+    } else {
+        Py_BEGIN_ALLOW_THREADS /* a disk that is behind may make this wait */
+            done = write(fd, data, (size_t)size);
+        Py_END_ALLOW_THREADS
+    }
     if (done < 0) /* log.append meets the same error and knows what follows from it */
         return append_in_python(self, data, size, source);
     if (note_moment(log, (long long)now.tv_sec * 1000000000 + now.tv_nsec, source) < 0)
@@ -108,6 +112,13 @@ check_log(Relay *self)
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "this relay is being taken apart");
     return -1;
+}
+
+/* There is one empty bytes object; only another one must be asked. -1: exception. */
+static int
+is_kept(Relay *self)
+{
+    return self->kept == self->nothing || self->kept == NULL ? 0 : PyObject_IsTrue(self->kept);
 }
 
 static int
@@ -140,6 +151,20 @@ has_fallen(Relay *self, PyObject *attachment, const unsigned char *frame, Py_ssi
     return result;
 }
 
+/* Attachments are of one class, so that its ancestors are looked at once. */
+static int
+is_seat(Relay *self, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == self->seen_type)
+        return 1;
+    if (!PyObject_TypeCheck(object, self->seat_type))
+        return 0;
+    Py_INCREF((PyObject *)type);
+    core_replace((PyObject **)&self->seen_type, (PyObject *)type);
+    return 1;
+}
+
 /* `frame` starts with room for its header. */
 static int
 send_to_all(Relay *self, unsigned char *frame, Py_ssize_t data_bytes, int source, long long offset)
@@ -150,7 +175,7 @@ send_to_all(Relay *self, unsigned char *frame, Py_ssize_t data_bytes, int source
     frame[HEADER_BYTES + 8] = (unsigned char)source;
     for (Py_ssize_t at = 0; at < PyList_Size(self->live); at++) {
         PyObject *attachment = PyList_GetItem(self->live, at);
-        if (attachment == NULL || !PyObject_TypeCheck(attachment, self->seat_type)) {
+        if (attachment == NULL || !is_seat(self, attachment)) {
             PyErr_SetString(PyExc_TypeError, "Relay.live must hold attachments");
             return -1;
         }
@@ -184,7 +209,7 @@ forward(Relay *self, unsigned char *frame, Py_ssize_t size, int source)
     }
     if (taken > 0 && PyList_Size(self->live) > 0 && send_to_all(self, frame, taken, source, offset) < 0)
         return -1;
-    int is_left = PyObject_IsTrue(self->kept);
+    int is_left = is_kept(self);
     return is_left < 0 ? -1 : !is_left;
 }
 
@@ -192,7 +217,7 @@ forward(Relay *self, unsigned char *frame, Py_ssize_t size, int source)
 static int
 left_over(Relay *self)
 {
-    int kept = self->kept == NULL ? 0 : PyObject_IsTrue(self->kept);
+    int kept = is_kept(self);
     if (kept)
         return kept;
     if (check_list(self->fallen, "fallen") < 0)
@@ -206,6 +231,12 @@ relay_pump(Relay *self, int fd, int source)
     int left = left_over(self);
     if (left)
         return left < 0 ? -1 : left == 1 ? RELAY_REFUSED : RELAY_IDLE;
+    return relay_burst(self, fd, source);
+}
+
+int
+relay_burst(Relay *self, int fd, int source)
+{
     unsigned char *data = self->buffer + OUTPUT_FRAME_HEADER_BYTES;
     Py_ssize_t size = 0;
     int status = RELAY_IDLE;
@@ -376,11 +407,13 @@ relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->live = PyList_New(0);
     self->fallen = PyList_New(0);
     self->kept = PyBytes_FromStringAndSize(NULL, 0);
+    self->nothing = PyBytes_FromStringAndSize(NULL, 0);
     self->typed = PyByteArray_FromStringAndSize(NULL, 0);
     self->buffer = PyMem_Malloc(OUTPUT_FRAME_HEADER_BYTES + BURST_BYTES + READ_BYTES);
     if (self->buffer == NULL)
         PyErr_NoMemory();
-    if (self->live == NULL || self->fallen == NULL || self->kept == NULL || self->typed == NULL || self->buffer == NULL) {
+    if (self->live == NULL || self->fallen == NULL || self->kept == NULL || self->nothing == NULL ||
+        self->typed == NULL || self->buffer == NULL) {
         Py_DECREF(self);
         return NULL;
     }
@@ -392,6 +425,7 @@ relay_traverse(Relay *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->seat_type);
+    Py_VISIT(self->seen_type);
     Py_VISIT(self->log);
     Py_VISIT(self->live);
     Py_VISIT(self->fallen);
@@ -419,7 +453,9 @@ relay_dealloc(Relay *self)
     relay_clear(self);
     Py_CLEAR(self->kept);
     Py_CLEAR(self->typed);
+    Py_CLEAR(self->nothing);
     Py_CLEAR(self->seat_type);
+    Py_CLEAR(self->seen_type);
     PyMem_Free(self->buffer);
     PyObject_GC_Del(self);
     Py_DECREF(type);

@@ -12,6 +12,8 @@ from hawse.runner import relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hawse import _core
 
 WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
@@ -19,6 +21,7 @@ ENGINE = "python"
 
 Relay = relay.Relay
 Poller: type[_core.Poller] | None = None  # select.epoll does
+sequences: Callable[[bytes, int], list[int]] | None = None  # a regular expression does
 
 
 class Tail:
@@ -35,11 +38,11 @@ if WANTED not in ("python", "compiled", "auto"):
     raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
 if not TYPE_CHECKING and WANTED != "python":
     try:
-        from hawse._core import Poller, Relay, Seat, Tail
+        from hawse._core import Poller, Relay, Seat, Tail, sequences
 
         ENGINE = "compiled"
     except ImportError:
         if WANTED == "compiled":
             raise
 
-__all__ = ["ENGINE", "Poller", "Relay", "Seat", "Tail"]
+__all__ = ["ENGINE", "Poller", "Relay", "Seat", "Tail", "sequences"]

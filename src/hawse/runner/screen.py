@@ -15,8 +15,11 @@ from __future__ import annotations
 import json
 import re
 
+from hawse.runner.engine import sequences
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Match = re.Match[bytes]
@@ -59,7 +62,7 @@ UNFINISHED = re.compile(
     rb"(?:(?:" + _HOME + rb"|\x1b\[2J)" + _FILL + rb")*"
     rb"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?)?\Z"
 )
-_WHOLE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+_UNCOMMON = re.compile(rb"\x1b" + _COMMON)
 _COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
 
 
@@ -183,9 +186,9 @@ class Tracker:
             return
         data = pending + data
         self._pending = unfinished(data)
-        pattern = WITH_SHIFTS if has_shifts or b"\x0e" in pending or b"\x0f" in pending else INTERESTING
+        shifts = has_shifts or b"\x0e" in pending or b"\x0f" in pending
         seen = len(data) - len(self._pending)
-        for match in pattern.finditer(data, 0, seen):
+        for match in WITH_SHIFTS.finditer(data, 0, seen) if shifts else interesting(data, seen):
             self._see(match, offset - len(pending), data)
         self._recent = (self._recent + data[max(0, seen - LOOK_BACK_BYTES) : seen])[-LOOK_BACK_BYTES:]
 
@@ -274,15 +277,28 @@ class Tracker:
         return tracker
 
 
+def interesting(data: bytes, stop: int) -> Iterator[Match]:
+    """INTERESTING.finditer(data, 0, stop); the compiled core knows where to look."""
+    if sequences is None:
+        yield from INTERESTING.finditer(data, 0, stop)
+        return
+    end = 0
+    for at in sequences(data, stop):
+        match = INTERESTING.match(data, at, stop) if at >= end else None
+        if match is not None:
+            end = match.end()
+            yield match
+
+
 def unfinished(data: bytes) -> bytes:
-    """What is unfinished at the end. Looks for it only when the last sequence is not followed by something else."""
-    first = max(0, len(data) - PENDING_BYTES_MAX)
-    last = data.rfind(b"\x1b", first)
-    whole = _WHOLE.match(data, last) if last >= 0 else None
-    if last < 0 or (whole is not None and whole.end() < len(data)):
-        return b""
-    found = UNFINISHED.search(data[first:])
-    return found.group() if found is not None else b""
+    """What is unfinished at the end: UNFINISHED.search, tried only where it may start."""
+    window = data[-PENDING_BYTES_MAX:]
+    starts = sequences(window, len(window)) if sequences else [one.start() for one in _UNCOMMON.finditer(window)]
+    for at in starts:
+        found = UNFINISHED.match(window, at)
+        if found is not None:
+            return found.group()
+    return b""
 
 
 def colours_after(data: bytes) -> bytes:
