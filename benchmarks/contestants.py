@@ -7,6 +7,7 @@ the benchmark holds. The bare pty is the floor: the program runs directly on the
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import pty
 import shutil
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 
 COLUMNS, ROWS = 80, 24
+_numbers = itertools.count(1)
 DEADLINE_S = 20.0
 
 
@@ -129,10 +131,11 @@ class Dtach(Contestant):
     name = "dtach"
 
     def start(self, script: str) -> None:
-        self.run(["dtach", "-n", str(self.place / "socket"), "-E", *self.program(script)])
+        self._socket = str(self.place / f"socket{next(_numbers)}")
+        self.run(["dtach", "-n", self._socket, "-E", *self.program(script)])
 
     def client(self) -> list[str]:
-        return ["dtach", "-a", str(self.place / "socket"), "-E"]
+        return ["dtach", "-a", self._socket, "-E"]
 
 
 class Screen(Contestant):
@@ -142,7 +145,7 @@ class Screen(Contestant):
 
     def start(self, script: str) -> None:
         sockets = self.place / "sockets"
-        sockets.mkdir(mode=0o700)
+        sockets.mkdir(mode=0o700, exist_ok=True)
         self.environment["SCREENDIR"] = str(sockets)
         self.run(["screen", "-c", "/dev/null", "-dmS", "bench", *self.program(script)])
 

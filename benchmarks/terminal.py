@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from contestants import DEADLINE_S, Bare, Contestant, Dtach, Hawse, HawsePython, Screen, Shown, Tmux
+from contestants import DEADLINE_S, Bare, Contestant, Dtach, Hawse, HawsePython, Screen, Shown, Tmux, end
 from direct import Direct
 from figures import Figure, add_ratios, median, note, parser, percentile, show
 
@@ -213,6 +213,41 @@ def idle(place: Path, *, counts: list[int], watch_s: float) -> list[Figure]:
     return figures
 
 
+def keepers(place: Path) -> list[int]:
+    """The processes that keep programs started with an environment in `place`: not the programs themselves."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = os.fsencode(place) in (entry / "environ").read_bytes()
+            if is_ours and (entry / "comm").read_text().strip() != "sleep":
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def peers_idle(place: Path, who: tuple[type[Contestant], ...], *, count: int) -> list[Figure]:
+    """What the others need for each idle session."""
+    figures = []
+    for kind in who:
+        if kind not in (Dtach, Tmux, Screen):
+            continue
+        note(f"idle: {count} sessions of {kind.name}")
+        one = kind(place)
+        try:
+            for _ in range(count):
+                one.start("exec sleep 1000")
+            time.sleep(1.0)
+            each = sum(map(private_kb, keepers(one.place))) / 1024 / count
+            what = "private memory per session"
+            figures.append(Figure("Idle sessions", what, f"{kind.name}, {count}", each, "MB"))
+        finally:
+            for pid in keepers(one.place):
+                end(pid)
+            one.close()
+    return figures
+
+
 # -- attaching --------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +330,7 @@ def main() -> None:
         if "attach" in parts:
             figures += attaching(place, who, rounds=5 * asked.rounds)
         if "idle" in parts:
+            figures += peers_idle(place, who, count=20 if asked.quick else 100)
             figures += idle(
                 place, counts=[int(part) for part in asked.idle.split(",")], watch_s=2 if asked.quick else 10
             )
