@@ -97,6 +97,48 @@ def test_what_is_wrong_with_a_request_is_told(rest, method, target, status, code
     rest.run(main())
 
 
+BAD_NAME = "is not valid: letters, digits, '.', '_', '+' and '-' are allowed, and it starts with a letter or a digit"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "told"),
+    [
+        ("POST", "/v1/sessions", {"alias": "a b"}, f"the alias 'a b' {BAD_NAME}"),
+        ("POST", "/v1/sessions", {"alias": ""}, f"the alias '' {BAD_NAME}"),
+        ("POST", "/v1/sessions", {"alias": "x" * 65}, "the alias has 65 characters; at most 64 are allowed"),
+        ("POST", "/v1/sessions", {"labels": {"-k": "v"}}, f"the label '-k' {BAD_NAME}"),
+        ("PATCH", "/v1/sessions/a", {"alias": "ä"}, f"the alias 'ä' {BAD_NAME}"),
+        ("PATCH", "/v1/sessions/a", {"description": "x\0"}, "the description holds a NUL character"),
+        ("PATCH", "/v1/sessions/a", {"labels": {"k": "v\0"}}, "the label 'k' holds a NUL character"),
+        ("POST", "/v1/sessions/a/jobs", {"name": "a/b"}, f"the job's name 'a/b' {BAD_NAME}"),
+        ("POST", "/v1/sessions/a/jobs", {"cwd": "/\0"}, "a NUL character cannot be part of a command"),
+        ("POST", "/v1/sessions/a/attachments", {"job": "a b"}, f"the job's name 'a b' {BAD_NAME}"),
+        ("POST", "/v1/sessions/a/attachments", {"where": "\0"}, "the place holds a NUL character"),
+        ("POST", "/v1/sessions/a/attachments", {"attachment": "z" * 36}, "is not the id of an attachment"),
+        ("POST", "/v1/sessions/a/jobs/b/signal", {"signal": "a b"}, "there is no signal 'a b'"),
+        ("GET", "/v1/sessions/a%20b", None, f"the session's name 'a b' {BAD_NAME}"),
+        ("GET", "/v1/sessions/" + "x" * 65, None, "the session's name has 65 characters; at most 64 are allowed"),
+        ("GET", "/v1/sessions/a/jobs/-b", None, f"the job's name '-b' {BAD_NAME}"),
+        ("GET", "/v1/sessions/a/logs/-b", None, f"the job's name '-b' {BAD_NAME}"),
+        ("DELETE", "/v1/sessions/a/attachments/zz", None, "'zz' is not the id of an attachment"),
+    ],
+)
+def test_a_rule_for_a_text_is_told_in_words(rest, method, target, body, told):
+    """Never as the regular expression that the schema has for programs."""
+    if body is not None and target.endswith("/jobs"):
+        body = rest.JOB | body
+
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a", "job": rest.JOB | {"name": "b"}})
+            answer = await http.ask(method, target, body)
+            assert (answer.status, answer.json["code"]) in ((422, "invalid"), (413, "too_large"))
+            assert told in answer.json["detail"]
+            assert "regex" not in answer.json["detail"]
+
+    rest.run(main())
+
+
 @pytest.mark.parametrize(
     "body",
     [

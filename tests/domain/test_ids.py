@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawse.domain.errors import Invalid
-from hawse.domain.ids import NAME_LENGTH_MAX, checked_name, is_uuid, uuid7
+from hawse.domain.ids import NAME_LENGTH_MAX, checked_name, checked_text, is_uuid, uuid7
 
 times = st.floats(min_value=0, max_value=4e9)
 random = st.binary(min_size=10, max_size=10)
@@ -63,3 +63,9 @@ def test_good_names(name: str) -> None:
 def test_bad_names_are_told_why(name: str, why: str) -> None:
     with pytest.raises(Invalid, match=why):
         checked_name(name, "the alias")
+
+
+def test_a_text_without_nul_is_kept_and_one_with_it_is_told() -> None:
+    assert checked_text("any text\n", "the description") == "any text\n"
+    with pytest.raises(Invalid, match="the description holds a NUL character"):
+        checked_text("x\0y", "the description")

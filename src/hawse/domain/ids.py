@@ -16,7 +16,8 @@ AttachmentId = NewType("AttachmentId", str)
 
 RANDOM_BYTES = 10
 NAME_LENGTH_MAX = 64  # long enough for a path-like name, short enough for a table column
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # for programs; people get the sentence of checked_name
+_NAME = re.compile(NAME_PATTERN)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -52,3 +53,10 @@ def checked_name(name: str, what: str) -> str:
             " letter or a digit"
         )
     return name
+
+
+def checked_text(text: str, what: str) -> str:
+    """The text, if every store can keep it; raises Invalid otherwise. PostgreSQL's texts hold no NUL."""
+    if "\0" in text:
+        raise Invalid(f"{what} holds a NUL character")
+    return text

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from hawse.domain.errors import Invalid, TooLarge
-from hawse.domain.ids import SessionId, checked_name
+from hawse.domain.ids import SessionId, checked_name, checked_text
 from hawse.domain.table import moved
 
 DESCRIPTION_LENGTH_MAX = 1000
@@ -120,12 +120,14 @@ def described(session: Session, *, description: str | None = None, labels: Mappi
         raise TooLarge(
             f"the description has {len(description)} characters; at most {DESCRIPTION_LENGTH_MAX} are allowed"
         )
+    checked_text(description or "", "the description")
     if labels is not None and len(labels) > LABELS_MAX:
         raise TooLarge(f"{len(labels)} labels are too many; at most {LABELS_MAX} are allowed")
     for key, value in (labels or {}).items():
         checked_name(key, "the label")
         if len(value) > LABEL_LENGTH_MAX:
             raise TooLarge(f"label {key!r} has {len(value)} characters; at most {LABEL_LENGTH_MAX} are allowed")
+        checked_text(value, f"the label {key!r}")
     return replace(
         session,
         state=state,
@@ -144,6 +146,7 @@ def end_asked(session: Session, *, by: str, reason: str) -> Session:
     """Begin to end. The first one who asked, and why, is kept. Raises IllegalMove when it has ended."""
     if len(reason) > DESCRIPTION_LENGTH_MAX:
         raise Invalid(f"the reason has {len(reason)} characters; at most {DESCRIPTION_LENGTH_MAX} are allowed")
+    checked_text(reason, "the reason")
     after = moved(SESSION, session.state, E.END_ASKED, f"session {session.name}")
     if session.state == S.DRAINING:
         return session

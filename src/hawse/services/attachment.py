@@ -8,7 +8,7 @@ from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import Attachment, Mode, Reason
 from hawse.domain.errors import Invalid, LimitReached, NotFound
-from hawse.domain.ids import RANDOM_BYTES, AttachmentId, is_uuid, uuid7
+from hawse.domain.ids import RANDOM_BYTES, AttachmentId, checked_text, is_uuid, uuid7
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
@@ -54,6 +54,9 @@ async def attach(
     """
     if mode not in (READ, Mode.CONTROL, Mode.WATCH):
         raise Invalid(f"mode {mode!r} is none of control, watch, read")
+    checked_text(where, "the place")
+    if resume is not None:
+        _check_id(resume)
     now = world.clock.now()
     fresh = AttachmentId(uuid7(now, world.clock.random(RANDOM_BYTES)))
 
@@ -130,14 +133,18 @@ def chosen_job(view: View, session: Session, name: str | None) -> Job:
     return ([job for job in living if job.tty] or living or all_jobs)[-1]
 
 
+def _check_id(id: str) -> None:
+    if not is_uuid(id):
+        raise Invalid(f"{id[:60]!r} is not the id of an attachment")
+
+
 async def detach(world: World, caller: Caller, session_name: str, id: str) -> Attachment:
     """End one attachment; the work goes on. Safe to repeat. Raises NotFound, Denied."""
     now = world.clock.now()
 
     def verb(unit: Unit) -> Attachment:
         session = session_of(unit, caller, session_name)
-        if not is_uuid(id):
-            raise Invalid(f"{id[:60]!r} is not the id of an attachment")
+        _check_id(id)
         attachment = unit.attachment(id)
         if attachment.session != session.id:
             raise NotFound(f"session {session.name} has no attachment {id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hawse.domain.errors import Conflict, Denied, NotFound
-from hawse.domain.ids import is_uuid
+from hawse.domain.ids import checked_name, is_uuid
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import View
@@ -11,16 +11,19 @@ from hawse.services.world import Caller
 
 
 def session_of(view: View, caller: Caller, name: str) -> Session:
-    """The session with this id or alias, if the caller may see it. Raises NotFound, Denied."""
-    session = view.session(name) if is_uuid(name) else view.session_named(caller.project, name)
+    """The session with this id or alias, if the caller may see it. Raises Invalid, NotFound, Denied."""
+    if is_uuid(name):
+        session = view.session(name)
+    else:
+        session = view.session_named(caller.project, checked_name(name, "the session's name"))
     if session.owner != caller.principal:
         raise Denied(f"session {name} belongs to somebody else", session=session.id)
     return session
 
 
 def job_of(view: View, session: Session, name: str) -> Job:
-    """The job with this id or name in the session. Raises NotFound."""
-    job = view.job(name) if is_uuid(name) else view.job_named(session.id, name)
+    """The job with this id or name in the session. Raises Invalid, NotFound."""
+    job = view.job(name) if is_uuid(name) else view.job_named(session.id, checked_name(name, "the job's name"))
     if job.session != session.id:
         raise NotFound(f"session {session.name} has no job {name}", session=session.id)
     return job

@@ -1,35 +1,40 @@
-"""The types of request fields: every text, list and count with its limit."""
+"""The types of request fields: every text, list and count with its limit.
+
+What a text may hold is a pattern for the schema alone (`extra_json_schema`, `schema_extra`): the domain keeps that
+rule, and tells it in a sentence where a decoder would show the pattern.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta, Struct
 
 from hawse.api.rest import limits
-from hawse.domain.ids import NAME_LENGTH_MAX
+from hawse.domain.ids import NAME_LENGTH_MAX, NAME_PATTERN
 from hawse.domain.job import GRACE_S_MAX
 from hawse.domain.session import DESCRIPTION_LENGTH_MAX, LABEL_LENGTH_MAX, LABELS_MAX
 from hawse.services.order import SIZE_MAX
 
 _NO_NUL = r"^[^\x00]*$"  # no database takes a NUL in a text
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+_NAME = {"minLength": 1, "maxLength": NAME_LENGTH_MAX, "pattern": f"^{NAME_PATTERN}$"}
+_ID = {"minLength": 36, "maxLength": 36, "pattern": r"^[0-9a-f-]*$"}
 
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)]
-Id = Annotated[str, Meta(min_length=36, max_length=36, pattern=r"^[0-9a-f-]*$")]
-Description = Annotated[str, Meta(max_length=DESCRIPTION_LENGTH_MAX, pattern=_NO_NUL)]
-Label = Annotated[str, Meta(max_length=LABEL_LENGTH_MAX, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(extra_json_schema=_NAME)]
+Id = Annotated[str, Meta(extra_json_schema=_ID)]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_LENGTH_MAX, extra_json_schema={"pattern": _NO_NUL})]
+Label = Annotated[str, Meta(max_length=LABEL_LENGTH_MAX, extra_json_schema={"pattern": _NO_NUL})]
 Labels = Annotated[dict[Name, Label], Meta(max_length=LABELS_MAX)]
-Where = Annotated[str, Meta(max_length=limits.WHERE_LENGTH_MAX, pattern=_NO_NUL)]
-Text = Annotated[str, Meta(max_length=limits.TEXT_LENGTH_MAX, pattern=_NO_NUL)]
+Where = Annotated[str, Meta(max_length=limits.WHERE_LENGTH_MAX, extra_json_schema={"pattern": _NO_NUL})]
+Text = Annotated[str, Meta(max_length=limits.TEXT_LENGTH_MAX, extra_json_schema={"pattern": _NO_NUL})]
 Argv = Annotated[list[Text], Meta(min_length=1, max_length=limits.ARGV_MAX)]
 Env = Annotated[dict[Text, Text], Meta(max_length=limits.ENV_MAX)]
 Cells = Annotated[int, Meta(ge=0, le=SIZE_MAX)]
 GraceS = Annotated[float, Meta(ge=0, le=GRACE_S_MAX)]
 Umask = Annotated[int, Meta(ge=0, le=0o777)]
 Count = Annotated[int, Meta(ge=0, le=limits.INTEGER_MAX)]
-SignalName = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9+-]*$")]
+SignalName = Annotated[str, Meta(min_length=1, max_length=20, extra_json_schema={"pattern": r"^[A-Za-z0-9+-]*$"})]
 
 
 class Terminal(Struct, forbid_unknown_fields=True):
@@ -57,13 +62,15 @@ class JobSpec(Struct, forbid_unknown_fields=True, kw_only=True):
     leftovers: Literal["end", "keep"] = "end"
 
 
-SessionName = Annotated[
-    str, PathParameter(title="a session's id or alias", min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)
-]
-JobName = Annotated[
-    str, PathParameter(title="a job's id or name", min_length=1, max_length=NAME_LENGTH_MAX, pattern=_NAME)
-]
-ObjectId = Annotated[str, PathParameter(title="an id", min_length=36, max_length=36, pattern="^[0-9a-f-]*$")]
+def _of_a_path(schema: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema's keywords as Litestar names them."""
+    litestar = {"minLength": "min_length", "maxLength": "max_length"}
+    return {litestar.get(keyword, keyword): value for keyword, value in schema.items()}
+
+
+SessionName = Annotated[str, PathParameter(title="a session's id or alias", schema_extra=_of_a_path(_NAME))]
+JobName = Annotated[str, PathParameter(title="a job's id or name", schema_extra=_of_a_path(_NAME))]
+ObjectId = Annotated[str, PathParameter(title="an id", schema_extra=_of_a_path(_ID))]
 Limit = Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX, description="items in one page")]
 After = Annotated[str, QueryParameter(max_length=36, description="`next` of the page before")]
 WaitS = Annotated[float, QueryParameter(ge=0, le=limits.WAIT_S_MAX, description="seconds to wait (long poll)")]
