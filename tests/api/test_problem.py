@@ -140,6 +140,28 @@ def test_a_rule_for_a_text_is_told_in_words(rest, method, target, body, told):
 
 
 @pytest.mark.parametrize(
+    ("target", "next_step"),
+    [
+        ("/v1/sessions/a/attachments/00000000-0000-7000-8000-000000000000", "hawse show a lists who is attached"),
+        ("/v1/sessions/absent", "hawse ls lists the living sessions"),
+        ("/v1/sessions/00000000-0000-7000-8000-000000000000", "hawse ls lists the living sessions"),
+        ("/v1/sessions/absent/events", "hawse ls lists the living sessions"),
+        ("/v1/sessions/a/jobs/absent", "hawse show a lists its jobs"),
+        ("/v1/sessions/a/logs/absent", "hawse show a lists its jobs"),
+        ("/v1/sessions/a/jobs/00000000-0000-7000-8000-000000000000", "hawse show a lists its jobs"),
+    ],
+)
+def test_what_is_not_there_is_told_with_the_next_step(rest, target, next_step):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a", "job": rest.JOB | {"name": "b"}})
+            answer = await http.ask("DELETE" if "attachments" in target else "GET", target)
+            assert (answer.status, answer.json["code"], answer.json["next"]) == (404, "not_found", next_step)
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -12,7 +12,7 @@ from hawse.domain.ids import RANDOM_BYTES, AttachmentId, checked_text, is_uuid, 
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
-from hawse.services.gate import job_of, session_of
+from hawse.services.gate import attachment_of, job_of, session_of
 from hawse.services.world import Caller, World
 from hawse.wire.ticket import Ticket, seal
 
@@ -145,9 +145,7 @@ async def detach(world: World, caller: Caller, session_name: str, id: str) -> At
     def verb(unit: Unit) -> Attachment:
         session = session_of(unit, caller, session_name)
         _check_id(id)
-        attachment = unit.attachment(id)
-        if attachment.session != session.id:
-            raise NotFound(f"session {session.name} has no attachment {id}")
+        attachment = attachment_of(unit, session, id)
         after, effects = attachments.detached(attachment, reason=Reason.ASKED, now=now)
         if after is attachment:
             return attachment

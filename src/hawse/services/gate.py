@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hawse.domain.attachment import Attachment
 from hawse.domain.errors import Conflict, Denied, NotFound
 from hawse.domain.ids import checked_name, is_uuid
 from hawse.domain.job import Job
@@ -12,10 +16,11 @@ from hawse.services.world import Caller
 
 def session_of(view: View, caller: Caller, name: str) -> Session:
     """The session with this id or alias, if the caller may see it. Raises Invalid, NotFound, Denied."""
-    if is_uuid(name):
-        session = view.session(name)
-    else:
-        session = view.session_named(caller.project, checked_name(name, "the session's name"))
+    with _next_step("hawse ls lists the living sessions"):
+        if is_uuid(name):
+            session = view.session(name)
+        else:
+            session = view.session_named(caller.project, checked_name(name, "the session's name"))
     if session.owner != caller.principal:
         raise Denied(f"session {name} belongs to somebody else", session=session.id)
     return session
@@ -23,10 +28,30 @@ def session_of(view: View, caller: Caller, name: str) -> Session:
 
 def job_of(view: View, session: Session, name: str) -> Job:
     """The job with this id or name in the session. Raises Invalid, NotFound."""
-    job = view.job(name) if is_uuid(name) else view.job_named(session.id, checked_name(name, "the job's name"))
-    if job.session != session.id:
-        raise NotFound(f"session {session.name} has no job {name}", session=session.id)
+    with _next_step(f"hawse show {session.name} lists its jobs"):
+        job = view.job(name) if is_uuid(name) else view.job_named(session.id, checked_name(name, "the job's name"))
+        if job.session != session.id:
+            raise NotFound(f"session {session.name} has no job {name}", session=session.id)
     return job
+
+
+def attachment_of(view: View, session: Session, id: str) -> Attachment:
+    """The attachment with this id in the session. Raises NotFound."""
+    with _next_step(f"hawse show {session.name} lists who is attached"):
+        attachment = view.attachment(id)
+        if attachment.session != session.id:
+            raise NotFound(f"session {session.name} has no attachment {id}", session=session.id)
+    return attachment
+
+
+@contextmanager
+def _next_step(text: str) -> Iterator[None]:
+    """What is not found in the block is told with what to do now: a store knows its rows, not the caller's verbs."""
+    try:
+        yield
+    except NotFound as error:
+        error.next_step = error.next_step or text
+        raise
 
 
 def check_version(row: Session | Job, expected: int | None) -> None:
