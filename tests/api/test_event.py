@@ -129,6 +129,26 @@ def test_a_feed_resumes_behind_the_last_event_that_was_seen(rest, after, start, 
     rest.run(main())
 
 
+def test_from_beyond_the_last_event_is_empty_and_goes_on_there(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a"})
+            beyond = await http.ask("GET", "/v1/sessions/a/events?from=4")
+            assert (beyond.status, beyond.json) == (200, {"items": [], "next": 4})
+            feed = await follow(rest, stage.path, "a", start=4)
+            await change(rest, stage.path, "a", 4)
+            assert await numbers(feed, 2) == [4, 5]
+            feed.close()
+            await http.ask("DELETE", "/v1/sessions/a")
+            beyond = await http.ask("GET", "/v1/sessions/a/events?from=1000")
+            assert (beyond.status, beyond.json) == (200, {"items": [], "next": None})
+            feed = await follow(rest, stage.path, "a", start=1000)
+            assert [message async for message in messages(feed) if message[1]] == [("", "end", {"last_seq": 7})]
+            feed.close()
+
+    rest.run(main())
+
+
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", "²", "9" * 17])
 def test_a_last_event_id_is_a_number(rest, after):
     async def main():

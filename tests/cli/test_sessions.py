@@ -312,3 +312,23 @@ def test_a_reader_of_logs_that_leaves_is_no_error(hawse):
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=hawse.environ, timeout=60)
     assert done.stdout.splitlines() == ["1", "2", "141"]
     assert done.stderr == ""
+
+
+def test_events_from_beyond_the_last_one_are_told(hawse, eventually):
+    hawse("new", "-d", "a", "--", "sh", "-c", "exec sleep 600")
+    eventually(lambda: hawse.json("show", "a")["last_seq"] == 3)
+    for number in ("4", "1000"):
+        done = hawse.run("events", "a", "--from", number)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"a has only 3 events so far; none from {number} on\n"
+    following = hawse.start("events", "-f", "a", "--from", "5", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert following.stderr.readline() == "a has only 3 events so far; waiting for 5\n"
+    hawse("end", "a", "--now")
+    shown, told = following.communicate(timeout=60)
+    assert told == ""
+    assert int(shown.split()[0]) == 5
+    last = hawse.json("show", "a")["last_seq"]
+    for words in (("events", "a"), ("events", "-f", "a")):
+        done = hawse.run(*words, "--from", "1000")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"a has only {last} events, and has ended; none from 1000 on\n"

@@ -7,9 +7,11 @@ import sys
 import click
 
 from hawse.cli.options import Connection, Numbers, connected, json_option, session_argument
+from hawse.cli.say import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hawse.client.api import Session
     from hawse.client.records import EventInfo
 
 _SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "stop_reason")
@@ -31,6 +33,8 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
     from hawse.cli.target import session_at
 
     session = session_at(connection.open(), name)
+    if from_ > session.info.last_seq:
+        note(_beyond(session, from_, follow))
     names = {job.id: job.name for job in session.info.jobs} | {session.id: session.name}
     try:
         for event in session.events(from_, follow=follow):
@@ -45,6 +49,14 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _beyond(session: Session, from_: int, follow: bool) -> str:
+    """That there is nothing to print yet. No error: `--from` the next event is how one asks whether something came."""
+    count = f"{session.name} has only {session.info.last_seq} events"
+    if session.info.is_over:
+        return f"{count}, and has ended; none from {from_} on"
+    return f"{count} so far; " + (f"waiting for {from_}" if follow else f"none from {from_} on")
 
 
 def _line(event: EventInfo, names: dict[str, str]) -> str:
