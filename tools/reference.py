@@ -16,6 +16,7 @@ import inspect
 import json
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -95,7 +96,7 @@ def _serve_options() -> list[tuple[str, str]]:
     """The coordinator's own: `hawse serve` hands its words on."""
     from hawse.daemons.coordinator import _parser
 
-    actions = [action for action in _parser()._actions if action.dest != "help"]
+    actions = [one for one in _parser()._actions if one.dest != "help" and one.help != SUPPRESS]
     return [(f"`{' '.join([*one.option_strings, str(one.metavar or '')]).strip()}`", one.help or "") for one in actions]
 
 

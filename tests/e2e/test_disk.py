@@ -176,6 +176,35 @@ def test_a_store_that_is_full_at_the_start_is_a_sentence(machine, disk):
     machine.start()
 
 
+def test_who_starts_it_on_a_full_disk_is_told_why(machine, disk):
+    """The log has no room for the reason; it comes all the same, with what to do, and is in the log where it has."""
+    small = disk(machine.state, 4)
+    small.fill()
+    done = machine.hawse("ls")
+    said = done.stderr.decode()
+    assert done.returncode == 69
+    assert "the coordinator ended at once" in said
+    assert "room" in said or "No space" in said
+    assert "hawse doctor" in said
+    assert "Traceback" not in said
+    assert (machine.state / "coordinator.log").read_bytes() == b""
+    small.free()
+    assert machine.hawse("ls").returncode == 0
+    machine.stop()
+    (machine.state / "host").write_text("nonsense")
+    assert "is damaged" in machine.hawse("ls").stderr.decode()
+    assert "is damaged" in (machine.state / "coordinator.log").read_text()
+    (machine.state / "host").unlink()
+
+
+def test_a_coordinator_in_the_background_speaks_into_its_log_once_it_serves(machine):
+    """Its starter has gone: what the interpreter itself says at a crash must not be lost."""
+    assert machine.hawse("ls").returncode == 0
+    for number in (1, 2):
+        assert os.readlink(f"/proc/{machine.pid}/fd/{number}") == str(machine.state / "coordinator.log")
+    machine.stop()
+
+
 def test_a_coordinator_killed_on_a_full_store_comes_back(machine, disk, eventually):
     small = disk(machine.state, 6)
     disk(machine.state / "jobs", 8)

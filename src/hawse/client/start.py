@@ -3,6 +3,7 @@
 Two starters are kept apart by a lock. The coordinator is not our child: an intermediate interpreter makes it a session
 of its own and leaves at once, so that neither a closed terminal nor a long-lived caller has anything to do with it.
 Under a systemd user manager it gets a scope of its own, which logout's KillUserProcesses spares when lingering is on.
+Until it serves it speaks into memory that its starter reads: a log on a full disk takes no last words.
 Tried and left: fork in this process (unsafe beside threads); `sh -c '... &'` (leaves SIGINT ignored for every job).
 """
 
@@ -37,8 +38,8 @@ if pid:
     print(pid, flush=True)
     os._exit(0)
 null = os.open("/dev/null", os.O_RDWR)
-log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-os.dup2(null, 0); os.dup2(log, 1); os.dup2(log, 2)
+words = int(sys.argv[1])
+os.dup2(null, 0); os.dup2(words, 1); os.dup2(words, 2)
 os.closerange(3, 256)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
@@ -65,22 +66,29 @@ def start_coordinator(where: Places, *, replace: bool = False, wait_s: float = R
     try:
         make_all(where)
     except OSError as error:
-        raise Unavailable(
-            f"{error.filename}: {error.strerror}", next_step="set HAWSE_STATE_DIR to a directory of your own"
-        ) from error
+        raise _unusable(error) from error
     with _locked(where, deadline):
         if is_ready(where.socket):
             if not replace:
                 return
             stop_coordinator(where)
-        log_start = os.path.getsize(where.coordinator_log) if os.path.exists(where.coordinator_log) else 0
-        scope = scope_prefix()
-        pid = _spawn(where, scope)
-        if not _wait_ready(where, pid, deadline) and scope and _is_gone(pid):
-            pid = _spawn(where, [])  # the user manager refused; logout may then end it, doctor tells
-            _wait_ready(where, pid, deadline)
-        if not is_ready(where.socket):
-            raise _failed(where, pid, log_start, wait_s)
+        words = os.memfd_create("hawse-first-words")
+        try:
+            _start(where, words, deadline, wait_s)
+        finally:
+            os.close(words)
+
+
+def _start(where: Places, words: int, deadline: float, wait_s: float) -> None:
+    log_start = os.path.getsize(where.coordinator_log) if os.path.exists(where.coordinator_log) else 0
+    scope = scope_prefix()
+    pid = _spawn(where, words, scope)
+    if not _wait_ready(where, pid, deadline) and scope and _is_gone(pid):
+        pid = _spawn(where, words, [])  # the user manager refused; logout may then end it, doctor tells
+        _wait_ready(where, pid, deadline)
+    if not is_ready(where.socket):
+        how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
+        raise _failed(where, how, words, log_start)
 
 
 def stop_coordinator(where: Places, *, wait_s: float = STOP_S_MAX) -> int | None:
@@ -146,7 +154,10 @@ class _locked:
         self.file = -1
 
     def __enter__(self) -> None:
-        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise _unusable(error) from error
         while True:
             try:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,13 +174,19 @@ class _locked:
         os.close(self.file)
 
 
-def _spawn(where: Places, scope: list[str]) -> int:
-    """Start it apart from us; its process id."""
+def _unusable(error: OSError) -> Unavailable:
+    """A place that can't be used: no room, no permission, no directory."""
+    step = "make room there, or set HAWSE_STATE_DIR and HAWSE_RUNTIME_DIR to directories of your own"
+    return Unavailable(f"{error.filename}: {error.strerror}", next_step=step)
+
+
+def _spawn(where: Places, words: int, scope: list[str]) -> int:
+    """Start it apart from us; its process id. What it says before it serves goes to the descriptor `words`."""
     environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | environ_of(where)
     environ["HAWSE_DAEMON"] = "coordinator"  # spares it when the job ends that we may be part of: spec 04, section 2
-    words = [sys.executable, "-I", "-S", "-c", _DETACH, where.coordinator_log, *scope, *command()]
     done = subprocess.run(
-        words,
+        [sys.executable, "-I", "-S", "-c", _DETACH, str(words), *scope, *command(), "--background"],
+        pass_fds=[words],
         cwd="/",
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -222,20 +239,36 @@ def _wait_ready(where: Places, pid: int, deadline: float) -> bool:
     return False
 
 
-def _failed(where: Places, pid: int, log_start: int, wait_s: float) -> Unavailable:
+def _failed(where: Places, how: str, words: int, log_start: int) -> Unavailable:
+    """What its log has since log_start, and what it said itself; the latter goes to the log, too."""
     try:
         with open(where.coordinator_log, "rb") as log:
             log.seek(log_start)
-            text = log.read(LOG_BYTES_READ).decode("utf-8", "replace")
+            logged = log.read(LOG_BYTES_READ)
     except OSError:
-        text = ""
+        logged = b""
+    last = os.pread(words, LOG_BYTES_READ, 0)
+    _keep(where.coordinator_log, last)
+    text = (logged + last).decode("utf-8", "replace")
     lines = [said for line in text.splitlines() if (said := _readable(line))]
-    how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
-    said = "".join(f"\n    {line}" for line in lines[-LOG_LINES_SHOWN:]) or " nothing"
+    told = "".join(f"\n    {line}" for line in lines[-LOG_LINES_SHOWN:]) or " nothing"
     return Unavailable(
-        f"the coordinator {how}. Its log says:{said}",
-        next_step=f"hawse doctor; the whole log: {where.coordinator_log}",
+        f"the coordinator {how}. It says:{told}", next_step=f"hawse doctor; the whole log: {where.coordinator_log}"
     )
+
+
+def _keep(path: str, words: bytes) -> None:
+    """Append to the log, where it has room: who looks later finds them there."""
+    try:
+        log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return
+    try:
+        os.write(log, words)
+    except OSError:
+        pass
+    finally:
+        os.close(log)
 
 
 def _readable(line: str) -> str:

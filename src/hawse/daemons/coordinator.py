@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
         from hawse.daemons.serve import Settings, serve  # slow to import; not needed to be refused
 
         try:
-            return serve(Settings(places=where, store=options.store, foreground=options.foreground))
+            return serve(Settings(where, options.store, options.foreground, options.background))
         finally:
             state.release()
             runtime.release()
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)"
     )
     parser.add_argument("--foreground", action="store_true", help="say what happens on stderr, too")
+    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)  # see client/start.py
     return parser
 
 

@@ -34,7 +34,7 @@ class LogFile(logging.Handler):
         self._lost = 0
         self._timer: asyncio.TimerHandle | None = None
         self._file = self._opened()
-        self._is_stderr = _is_same(self._file, 2)
+        self._is_stderr = _is_same(self._file, 2)  # or whoever starts us sends it here
 
     def write(self, line: Mapping[str, object]) -> None:
         """Append one object; `time` is added."""
@@ -81,6 +81,12 @@ class LogFile(logging.Handler):
         except OSError:
             self._lost += count
 
+    def take_stderr(self) -> None:
+        """From now on our stdout and stderr go to the file, too: what the interpreter itself says when it breaks."""
+        os.dup2(self._file, 1)
+        os.dup2(self._file, 2)
+        self._is_stderr = True
+
     def close(self) -> None:
         """Flush and close; safe to call twice."""
         self.flush()
@@ -100,9 +106,8 @@ class LogFile(logging.Handler):
         fresh = self._opened()
         os.close(self._file)
         self._file = fresh
-        if self._is_stderr:  # who started us sends stderr to this file: let it follow
-            os.dup2(fresh, 1)
-            os.dup2(fresh, 2)
+        if self._is_stderr:
+            self.take_stderr()
 
 
 def _is_same(one: int, other: int) -> bool:

@@ -40,11 +40,15 @@ log = logging.getLogger("hawse.coordinator")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """store: a URL, or None for what config.toml says, else SQLite."""
+    """store: a URL, or None for what config.toml says, else SQLite.
+
+    foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's.
+    """
 
     places: Places
     store: str | None = None
     foreground: bool = False
+    background: bool = False
 
 
 def serve(settings: Settings) -> int:
@@ -90,6 +94,8 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
             listener = Listener(desk)
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))
+            if settings.background:
+                lines.take_stderr()
             gc.collect()
             gc.freeze()  # what was imported is never looked at again
             log.info("hawse %s serves %s (process %d, store %s)", __version__, places.socket, os.getpid(), kind)
