@@ -49,8 +49,16 @@ def test_version():
     ("words", "told"),
     [
         (["lss"], "did you mean ls?"),
-        (["ls", "--nonsense"], "No such option"),
-        (["attach"], "Missing argument"),
+        (["--nonsense"], "there is no option --nonsense"),
+        (["--verison"], "there is no option --verison; did you mean --version?"),
+        (["ls", "--jsno"], "there is no option --jsno; did you mean --json?"),
+        (["new", "x", "--detahced"], "there is no option --detahced; did you mean --detached?"),
+        (["attach"], "NAME[/JOB] is missing"),
+        (["show", "a", "b"], "b is more than it takes"),
+        (["logs", "x", "--from"], "--from needs a value"),
+        (["ls", "--json=x"], "--json takes no value"),
+        (["ls", "--start", "x"], "--start: 'x' is not one of 'auto', 'never', 'always'"),
+        (["completion", "ksh"], "SHELL: 'ksh' is not one of"),
         (["new", "x", "make"], "put -- before the command"),
         (["run", "x", "make", "-j"], "put -- before the command"),
         (["run", "x"], "give a command after --"),
@@ -64,16 +72,38 @@ def test_version():
         (["describe", "x"], "nothing to change"),
     ],
 )
-def test_usage_errors_are_64(words, told, capfd):
-    assert (
-        run(
-            [*words, *([] if "--server" in words or words[0] == "lss" else ["--start", "never"])]
-            if "--" not in words
-            else words
-        )
-        == 64
-    )
-    assert told in capfd.readouterr().err
+def test_usage_errors_are_64_and_speak_like_all_others(words, told, capfd):
+    """One sentence and the next step; nothing of the parser's own voice."""
+    assert run(words) == 64
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    first, *rest = shown.err.splitlines()
+    assert first.startswith("hawse: ")
+    assert told in shown.err
+    assert all(line.startswith("       ") for line in rest)
+    assert not {"Usage", "Error", "Try"} & set(shown.err.replace(":", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "next_step"),
+    [
+        (["lss"], "hawse --help lists the commands"),
+        (["attach"], "write: hawse attach [OPTIONS] NAME[/JOB]; more: hawse attach --help"),
+        (
+            ["new", "--detahced"],
+            "put -- before the command: hawse new [OPTIONS] [NAME] [-- COMMAND...]; more: hawse new --help",
+        ),
+        (["run", "x"], "give a command after --: hawse run x -- COMMAND"),
+    ],
+)
+def test_usage_errors_tell_the_next_step(words, next_step, capfd):
+    assert run(words) == 64
+    assert capfd.readouterr().err.splitlines()[-1].strip() == next_step
+
+
+def test_completion_behind_an_unknown_command_is_silent():
+    environ = {**os.environ, "_HAWSE_COMPLETE": "bash_complete", "COMP_WORDS": "hawse lss ", "COMP_CWORD": "2"}
+    assert hawse(env=environ).stderr == ""
 
 
 def test_no_words_show_the_help(capfd):

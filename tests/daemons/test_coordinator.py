@@ -13,11 +13,27 @@ from pathlib import Path
 
 import pytest
 
+from hawse.daemons.coordinator import main
+
 JOB = {"argv": ["/bin/sh", "-c", "echo ready; exec sleep 600"], "env": {"PATH": "/usr/bin:/bin"}, "cwd": "/"}
 
 
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--stroe", "x"], "'--stroe' is not known; did you mean --store?"),
+        (["word"], "'word' is not known"),
+        (["--store"], "argument --store: expected one argument"),
+    ],
+)
+def test_usage_errors_are_told_like_all_others(words, told, capfd):
+    assert main(words) == 64
+    said = capfd.readouterr().err.splitlines()
+    assert said == [f"hawse coordinator: {told}", "  hawse serve --help lists the options"]
 
 
 @pytest.mark.requirement("S0.1")

@@ -19,10 +19,14 @@ class WithCommandLine(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if _META not in ctx.meta and ("extra argument" in error.message or "No such option" in error.message):
-                told = f"{error.message.rstrip('.')}; put -- before the command."
-                raise click.UsageError(told, ctx) from error
-            raise
+            is_perhaps_a_command = isinstance(error, click.NoSuchOption) or "extra argument" in error.message
+            if _META in ctx.meta or not is_perhaps_a_command:
+                raise
+            from hawse.cli.usage import said, usage_of
+            from hawse.domain.errors import Invalid
+
+            step = f"put -- before the command: {usage_of(ctx)}; more: {ctx.command_path} --help"
+            raise Invalid(said(error), next_step=step) from error
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """[OPTIONS] NAME [-- COMMAND...]"""

@@ -73,10 +73,12 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with a guess at what was meant."""
         name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in COMMANDS:
+        if name and not name.startswith("-") and name not in COMMANDS and not ctx.resilient_parsing:
             from hawse.client.names import did_you_mean
+            from hawse.domain.errors import Invalid
 
-            ctx.fail(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}")
+            near = did_you_mean(name, COMMANDS)
+            raise Invalid(f"there is no command {name!r}{near}", next_step="hawse --help lists the commands")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -117,12 +119,12 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return EXIT_USAGE
-    except click.UsageError as error:
-        error.show()
-        return EXIT_USAGE
     except click.ClickException as error:
-        error.show()
-        return 1
+        from hawse.cli.say import problem
+        from hawse.cli.usage import usage_problem
+
+        problem(usage_problem(error))
+        return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except Problem as error:

@@ -14,7 +14,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+from hawse.client.names import did_you_mean
 from hawse.daemons.folders import claim_runtime, claim_state, prepare
 from hawse.domain.errors import Invalid, Problem
 from hawse.domain.places import Places, places
@@ -22,8 +24,8 @@ from hawse.domain.places import Places, places
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; the exit code (see domain/errors.py)."""
-    options = _parser().parse_args(words)
     try:
+        options = _parser().parse_args(words)
         where = chosen_places(options)
         prepare(where, uid=os.getuid())
         runtime = claim_runtime(where)
@@ -52,10 +54,20 @@ def chosen_places(options: argparse.Namespace) -> Places:
     return places(env, uid=os.getuid(), home=os.path.expanduser("~"))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises Invalid."""
+        said, _, unknown = message.partition("unrecognized arguments: ")
+        if unknown:
+            word = unknown.split()[0]
+            said = f"{word!r} is not known{did_you_mean(word, self._option_string_actions)}"
+        raise Invalid(said, next_step="hawse serve --help lists the options")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hawse serve", description="Run the coordinator of this user on this machine."
-    )
+    parser = _Parser(prog="hawse serve", description="Run the coordinator of this user on this machine.")
     parser.add_argument(
         "--state-dir", metavar="DIR", help="what must last (default: HAWSE_STATE_DIR, ~/.local/state/hawse)"
     )

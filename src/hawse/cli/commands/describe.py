@@ -33,7 +33,7 @@ def command(
     from hawse.cli.target import session_at
 
     if description is None and not labels and alias is None:
-        raise click.UsageError("nothing to change: give --description, --label or --rename")
+        raise Invalid("there is nothing to change", next_step="give --description, --label or --rename")
     session = session_at(connection.open(), name)
     changed = None
     if labels:

@@ -39,10 +39,10 @@ def command(names: tuple[str, ...], grace_s: float | None, now: bool, no_wait: b
     """
     from hawse.cli.progress import Progress
     from hawse.cli.target import session_at
-    from hawse.domain.errors import Problem
+    from hawse.domain.errors import Invalid, Problem
 
     if now and grace_s is not None:
-        raise click.UsageError("give only one of --grace and --now")
+        raise Invalid("give only one of --grace and --now", next_step="--now is --grace 0")
     server = connection.open()
     code = 0
     for name in names:

@@ -10,6 +10,7 @@ import click
 from hawse.cli.command_line import WithCommandLine, command_line
 from hawse.cli.options import Connection, Numbers, connected, json_option, session_argument
 from hawse.cli.say import is_terminal, json_out, out
+from hawse.domain.errors import Invalid
 
 
 @click.command(cls=WithCommandLine)
@@ -79,7 +80,7 @@ def command(
 
     argv = command_line()
     if not argv:
-        raise click.UsageError("give a command after --")
+        raise Invalid("the command is missing", next_step=f"give a command after --: hawse run {name} -- COMMAND")
     forwards = not detached and not no_stdin and not tty and (forwards or not is_terminal(sys.stdin))
     spec = job_spec(
         argv,
