@@ -18,6 +18,7 @@ class Screen:
     """`hawse` on a terminal of its own."""
 
     def __init__(self, words: list[str], environ: dict[str, str], columns: int = 80, rows: int = 24) -> None:
+        """It has a scrollback, as terminals do."""
         environ = {k: v for k, v in environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
         self.child = pexpect.spawn(
             sys.executable,
@@ -29,9 +30,19 @@ class Screen:
         )
         self.child.delaybeforesend = None
         self.child.delayafterclose = 0
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
+
+    def show(self, text: str) -> None:
+        """What somebody else printed here."""
+        self._stream.feed(text.encode())
+
+    @property
+    def above(self) -> list[str]:
+        """What has left the screen at its top."""
+        lines = ([line[at].data for at in range(self.screen.columns)] for line in self.screen.history.top)
+        return ["".join(line).rstrip() for line in lines]
 
     def take(self, timeout_s: float = 0.05) -> bool:
         """Show what has come; was there anything?"""

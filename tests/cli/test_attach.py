@@ -324,3 +324,20 @@ def test_many_bytes_all_come(hawse, terminal):
     screen = terminal("run", "-t", "s", "--", "seq", "1", "20000")
     assert screen.ended() == 0
     assert [int(n) for n in re.findall(rb"(\d+)\r\n", screen.raw)] == list(range(1, 20001))
+
+
+FULL_SCREEN = ["sh", "-c", r"printf '\033[?1049h\033[Hfull'; read x; printf '\033[?1049l'"]
+
+
+@pytest.mark.parametrize("words", [SHELL, FULL_SCREEN], ids=["lines", "full screen"])
+def test_what_was_on_the_terminal_before_is_above_in_its_scrollback(hawse, terminal, words):
+    """Once, without a gap: it is neither wiped nor buried below blank lines."""
+    hawse("new", "-d", "s", "--", *words)
+    screen = terminal("attach", "s")
+    screen.show("".join(f"before {number}\r\n" for number in range(1, 6)))
+    screen.until(lambda text: "in$" in text or "full" in text)
+    assert screen.above == [f"before {number}" for number in range(1, 6)]
+    assert "before" not in screen.text
+    assert screen.detach() == 0
+    assert screen.above == [f"before {number}" for number in range(1, 6)]
+    assert "[detached from s; return with: hawse attach s]" in screen.text

@@ -26,10 +26,11 @@ TAIL_BYTES = 256 * 1024  # from an inexact one: a screen and some history
 MAIN_BYTES = 64 * 1024  # of the main screen, while the alternate one is shown
 PIECE_BYTES = 64 * 1024
 
-# Everything off, both screens' cells gone, cursor home; the user's scrollback stays.
+# Everything off, the screen's cells gone, cursor home; the user's scrollback stays as it is: [2J would add a screen of
+# empty lines to that of some terminals (VTE), [J does not.
 RESET = (
     b"\x1b[!p\x1b[?1049l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?2004l"
-    b"\x1b[?1l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?25h\x1b[4l\x1b>\x1b(B\x1b)B\x0f\x1b[r\x1b[m\x1b[H\x1b[2J"
+    b"\x1b[?1l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?25h\x1b[4l\x1b>\x1b(B\x1b)B\x0f\x1b[r\x1b[m\x1b[H\x1b[J"
 )
 
 _ONCE = re.compile(

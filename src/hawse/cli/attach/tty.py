@@ -44,6 +44,15 @@ class Terminal:
             pass  # the window was closed
 
 
+def scrolled_away(rows: int) -> bytes:
+    """What moves all lines above the cursor's into the scrollback, and nothing else, wherever the cursor is.
+
+    Some terminals keep a screen that is cleared and some do not; lines that leave at the top are kept by all. It takes
+    the cursor to the last row first, so no empty line goes with them.
+    """
+    return b"\r\n" * (rows - 1)
+
+
 def size(fd: int) -> tuple[int, int]:
     """(columns, rows); 80x24 when it does not say."""
     try:

@@ -17,7 +17,7 @@ from hawse.cli.attach import pump as pumps
 from hawse.cli.attach.engine import Pump
 from hawse.cli.attach.keys import Keys, help_line, key_name
 from hawse.cli.attach.modes import Modes
-from hawse.cli.attach.tty import Terminal, size
+from hawse.cli.attach.tty import Terminal, scrolled_away, size
 from hawse.cli.attach.wake import Stuck, Wake
 from hawse.client.link_sync import connect_patiently
 from hawse.client.records import Outcome
@@ -94,6 +94,8 @@ class View:
                     return ENDED
                 if self.raw:
                     self._terminal.raw()
+                    if self._start == "screen":
+                        _write(1, scrolled_away(size(1)[1]))
                 return self._shown()
             except Stuck:
                 return LEFT
