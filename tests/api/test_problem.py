@@ -58,6 +58,7 @@ def test_our_bug_is_logged_and_not_shown(rest, monkeypatch, caplog, error):
         ("GET", "/", 404, "not_found"),
         ("GET", "/v1", 404, "not_found"),
         ("GET", "/v1/sessions/a/b/c/d", 404, "not_found"),
+        ("GET", "/schema/nothing", 404, "not_found"),
         ("GET", "/v1/sessions/%00", 422, "invalid"),
         ("GET", "/v1/sessions/%ff%fe", 422, "invalid"),
         ("GET", "/v1/sessions/" + "x" * 65, 422, "invalid"),

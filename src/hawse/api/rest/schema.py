@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import inspect
 import json
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from litestar import Response, Router
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -86,10 +89,17 @@ class _Completed(JsonRenderPlugin):
         return self._made
 
 
+def _no_page(response: Response[Any]) -> Response[Any]:
+    """Litestar answers unknown paths below /schema with a page of its own; here they are problems like all others."""
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        raise NotFoundException
+    return response
+
+
 CONFIG = OpenAPIConfig(
     title="hawse",
     version=__version__,
-    path="/schema",
+    openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, after_request=_no_page),
     description="Durable sessions for distributed work.",
     render_plugins=[_Completed()],
 )
