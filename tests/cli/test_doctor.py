@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from hawse.cli.doctor import logout, machine
-from hawse.cli.doctor.finding import BAD, GOOD, NOTE
+from hawse.cli.doctor.finding import BAD, GOOD, NOTE, Finding
 from hawse.cli.main import run
 from hawse.client.places import make_all, own_places
 
-HOST_KILLS = "[Login]\nKillUserProcesses=yes\n"
+KILLS, SPARES = {"KillUserProcesses": "yes"}, {"KillUserProcesses": "no"}
+LOGIN = "/user.slice/user-1000.slice/session-3.scope"
+SCOPE = "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope"
 
 
 @pytest.fixture
@@ -25,58 +27,70 @@ def write(root: Path, name: str, text: str) -> None:
     path.write_text(text)
 
 
-def level(root: Path, **known: object) -> str:
-    (finding,) = logout.findings(str(root), user="ann", **known)
-    return finding.level
+def put(root: Path, process: int | str, path: str) -> None:
+    write(root, f"proc/{process}/cgroup", f"9:name=systemd:/\n0::{path}\n")
+
+
+def find(root: Path, settings: dict[str, str], **known: object) -> Finding:
+    (finding,) = logout.findings(str(root), user="ann", settings=settings, **known)
+    return finding
+
+
+def linger(root: Path) -> None:
+    write(root, "var/lib/systemd/linger/ann", "")
 
 
 @pytest.mark.requirement("S0.1")
 def test_no_systemd_ends_nothing(tmp_path):
-    assert level(tmp_path) == GOOD
+    assert find(tmp_path, KILLS).level == GOOD
 
 
-def test_the_default_spares_jobs(root):
-    assert level(root, in_scope=False) == GOOD
-
-
+@pytest.mark.parametrize("has_linger", [False, True])
 @pytest.mark.parametrize(
-    ("linger", "scope", "expected"), [(False, False, BAD), (True, False, BAD), (False, True, BAD), (True, True, GOOD)]
-)
-def test_killing_needs_linger_and_a_scope(root, linger, scope, expected):
-    write(root, "etc/systemd/logind.conf", HOST_KILLS)
-    if linger:
-        write(root, "var/lib/systemd/linger/ann", "")
-    (finding,) = logout.findings(str(root), user="ann", in_scope=scope)
-    assert finding.level == expected
-    if expected == BAD:
-        assert "LOGOUT WILL END YOUR JOBS" in finding.text
-        assert ("loginctl enable-linger ann" in finding.advice) == (not linger)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
+    ("path", "settings", "expected"),  # expected: without lingering, with it
     [
-        ("[Login]\n#KillUserProcesses=yes\n", GOOD),
-        ("[Other]\nKillUserProcesses=yes\n", GOOD),
-        (HOST_KILLS + "KillExcludeUsers=root ann\n", GOOD),
-        (HOST_KILLS + "KillOnlyUsers=bob\n", GOOD),
-        (HOST_KILLS + "KillOnlyUsers=ann\n", BAD),
-        ("[Login]\n KillUserProcesses = true\n", BAD),
+        (LOGIN, SPARES, (GOOD, GOOD)),
+        (LOGIN, KILLS, (BAD, BAD)),
+        (SCOPE, SPARES, (BAD, GOOD)),
+        (SCOPE, KILLS, (BAD, GOOD)),
+        ("/system.slice/cron.service", KILLS, (GOOD, GOOD)),
     ],
 )
-def test_settings(root, text, expected):
-    write(root, "etc/systemd/logind.conf", text)
-    assert level(root, in_scope=False) == expected
+def test_where_it_runs_decides(root, path, settings, expected, has_linger):
+    """As seen on a machine that runs systemd 252."""
+    put(root, 7, path)
+    if has_linger:
+        linger(root)
+    finding = find(root, settings, processes={"": 7}, scope=True)
+    assert finding.level == expected[has_linger]
+    if finding.level == BAD:
+        assert "LOGOUT WILL END YOUR JOBS" in finding.text
+        assert ("loginctl enable-linger ann" in finding.advice) == (not has_linger)
+        assert ("hawse down" in finding.advice) == (path == LOGIN), "a scope is saved by lingering alone"
 
 
-def test_drop_ins_win_in_the_order_of_their_names(root):
-    write(root, "usr/lib/systemd/logind.conf", "[Login]\nKillUserProcesses=no\n")
-    write(root, "usr/lib/systemd/logind.conf.d/50-site.conf", HOST_KILLS)
-    assert level(root, in_scope=False) == BAD
-    write(root, "etc/systemd/logind.conf.d/50-site.conf", "[Login]\n")
-    assert level(root, in_scope=False) == GOOD
-    write(root, "run/systemd/logind.conf.d/90-last.conf", HOST_KILLS)
-    assert level(root, in_scope=False) == BAD
+def test_without_a_coordinator_it_tells_of_the_next(root):
+    put(root, "self", LOGIN)
+    assert find(root, SPARES, scope=False).level == GOOD
+    assert find(root, SPARES, scope=True).level == BAD
+    finding = find(root, KILLS, scope=False)
+    assert finding.level == BAD
+    assert "install systemd-run" in finding.advice
+
+
+def test_jobs_from_before_are_named(root):
+    """A coordinator that has moved to a safe place leaves its older jobs where they are."""
+    linger(root)
+    put(root, 7, SCOPE)
+    put(root, 8, SCOPE + "/hawse-x")
+    put(root, 9, LOGIN)
+    finding = find(root, KILLS, processes={"": 7, "a/new": 8, "b/old": 9}, scope=True)
+    assert finding.level == BAD
+    assert "hawse down, then start anew" in finding.advice
+    assert "LOGOUT WILL END b/old: " in finding.text
+    assert finding.facts["ended"] == ["b/old"]
+    put(root, 9, SCOPE)
+    assert find(root, KILLS, processes={"": 7, "a/new": 8, "b/old": 9}).level == GOOD
 
 
 def test_places(places):
@@ -97,6 +111,15 @@ def test_cgroups(tmp_path, delegated, expected):
     (finding,) = machine.cgroup_findings(str(tmp_path))
     assert finding.level == expected
     assert machine.cgroup_findings(str(tmp_path / "none"))[0].level == NOTE
+
+
+def test_the_cgroup_that_counts_is_the_coordinators(tmp_path):
+    write(tmp_path, "sys/fs/cgroup/cgroup.controllers", "cpu")
+    write(tmp_path, "sys/fs/cgroup/scope/cgroup.procs", "")
+    put(tmp_path, "self", "/login")
+    put(tmp_path, 7, "/scope")
+    assert machine.cgroup_findings(str(tmp_path))[0].level == NOTE
+    assert machine.cgroup_findings(str(tmp_path), process=7)[0].level == GOOD
 
 
 def test_the_whole_thing(capfd):

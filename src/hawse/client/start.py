@@ -2,7 +2,7 @@
 
 Two starters are kept apart by a lock. The coordinator is not our child: an intermediate interpreter makes it a session
 of its own and leaves at once, so that neither a closed terminal nor a long-lived caller has anything to do with it.
-Under a systemd user manager it gets a scope of its own, which logout's KillUserProcesses spares when lingering is on.
+Under a systemd user manager it gets a scope of its own where that is the better place: hawse.client.logind says when.
 Until it serves it speaks into memory that its starter reads: a log on a full disk takes no last words.
 Tried and left: fork in this process (unsafe beside threads); `sh -c '... &'` (leaves SIGINT ignored for every job).
 """
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 
+from hawse.client import logind
 from hawse.client.find import peer
 from hawse.client.link_sync import connect_patiently
 from hawse.client.places import environ_of, make_all
@@ -137,12 +138,22 @@ def command() -> list[str]:
 
 
 def scope_prefix() -> list[str]:
-    """The words that put a command into a scope of the user's systemd, where there is one."""
+    """The words that put a command into a scope of the user's systemd; none where there is no such scope, or where
+    logout would spare the command as it is and end it there.
+
+    Delegate: runners make cgroups below it, and one job that the kernel ends for want of memory shall not make systemd
+    stop all the others (OOMPolicy). Source: systemd.resource-control(5), Delegate; systemd.scope(5), OOMPolicy.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     program = shutil.which("systemd-run")
-    if program is None or not os.path.isdir("/run/systemd/system") or not os.path.exists(f"{runtime}/systemd/private"):
+    if program is None or not logind.runs() or not os.path.exists(f"{runtime}/systemd/private"):
         return []
-    return [program, "--user", "--scope", "--quiet", "--collect", "--description=hawse coordinator", "--"]
+    user = logind.user_name()
+    lingers, (kills, _) = logind.lingers(user), logind.kills(logind.settings(), user)
+    if not logind.is_scope_better(logind.place(), kills=kills, lingers=lingers):
+        return []
+    words = [program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes"]
+    return [*words, "--description=hawse coordinator", "--"]
 
 
 class _locked:
@@ -183,6 +194,8 @@ def _unusable(error: OSError) -> Unavailable:
 def _spawn(where: Places, words: int, scope: list[str]) -> int:
     """Start it apart from us; its process id. What it says before it serves goes to the descriptor `words`."""
     environ = {name: value for name, value in os.environ.items() if name not in _PER_TERMINAL} | environ_of(where)
+    if scope:
+        environ.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")  # systemd-run needs it; sudo does not set it
     environ["HAWSE_DAEMON"] = "coordinator"  # spares it when the job ends that we may be part of: spec 04, section 2
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _DETACH, str(words), *scope, *command(), "--background"],

@@ -25,14 +25,15 @@ def command(as_json: bool, connection: Connection) -> int:
     from hawse.cli.say import GREEN, RED, YELLOW, json_out, out, paint
     from hawse.client.places import own_places
 
+    of_coordinator, processes = coordinator.findings(connection)
     found = [
-        *logout.findings(),
+        *logout.findings(processes=processes),
         logout.reboot_finding(),
-        *coordinator.findings(connection),
+        *of_coordinator,
         *machine.engine_findings(),
         *machine.places_findings(own_places()),
         *machine.limit_findings(),
-        *machine.cgroup_findings(),
+        *machine.cgroup_findings(process=processes.get("", "self")),
         *machine.locale_findings(),
     ]
     bad = any(finding.level == BAD for finding in found)

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from hawse.client.records import SessionInfo
 
 
-def findings(connection: Connection) -> list[Finding]:
-    """Ask it; nothing is started."""
+def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
+    """Ask it; nothing is started. Also which processes shall last: the coordinator's under an empty name, and one of
+    each living job.
+    """
     from hawse import __version__
     from hawse.domain.errors import Unavailable
 
@@ -23,10 +25,12 @@ def findings(connection: Connection) -> list[Finding]:
     except Unavailable as error:
         text = "no coordinator is running; the next command that needs one starts it"
         if "nobody listens" not in error.detail:
-            return [Finding("coordinator", BAD, error.detail, advice="hawse down; then any command starts a new one")]
-        return [Finding("coordinator", GOOD, text, running=False)]
+            return [
+                Finding("coordinator", BAD, error.detail, advice="hawse down; then any command starts a new one")
+            ], {}
+        return [Finding("coordinator", GOOD, text, running=False)], {}
     except Problem as error:
-        return [Finding("coordinator", BAD, error.detail, advice=error.next_step)]
+        return [Finding("coordinator", BAD, error.detail, advice=error.next_step)], {}
     text = f"running: process {status.pid}, version {status.version}, engine {status.engine}"
     found = [Finding("coordinator", GOOD, text, running=True, pid=status.pid, version=status.version)]
     if status.version != __version__:
@@ -34,7 +38,10 @@ def findings(connection: Connection) -> list[Finding]:
         found[0].advice = f"this command line is version {__version__}; hawse down, jobs go on, then use hawse again"
     found.append(Finding("store", GOOD, f"{status.store}, version {status.store_version}", store=status.store))
     found += [finding for session in sessions for finding in _session(session)]
-    return found
+    processes = {"": status.pid}
+    for one in sessions:
+        processes |= {f"{one.name}/{job.name}": job.pid for job in one.jobs if job.pid and not job.is_over}
+    return found, processes
 
 
 def _session(session: SessionInfo) -> list[Finding]:

@@ -1,118 +1,88 @@
-"""What logout does to jobs: systemd's KillUserProcesses, and lingering.
-
-Source: logind.conf(5), KillUserProcesses, KillOnlyUsers, KillExcludeUsers; loginctl(1), enable-linger; systemd-run(1).
-"""
+"""What logout does to jobs. Who ends what, and why, stands in hawse.client.logind."""
 
 from __future__ import annotations
 
-import os
-import pwd
-
 from hawse.cli.doctor.finding import BAD, GOOD, NOTE, Finding
+from hawse.client import logind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-# Later ones win over earlier ones: systemd's vendor file, then the administrator's.
-FOLDERS = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd")
+NAMES_SHOWN = 4
 
 
-def read_logind(root: str = "/") -> dict[str, str]:
-    """The [Login] settings as logind reads them: one main file, then all drop-ins by name, a later folder hiding an
-    earlier one's file of the same name.
+def findings(
+    root: str = "/",
+    *,
+    user: str | None = None,
+    processes: Mapping[str, int] | None = None,
+    settings: dict[str, str] | None = None,
+    scope: bool | None = None,
+) -> list[Finding]:
+    """processes: what shall last, job by job; under an empty name the coordinator, which is where new jobs will be.
+    settings, scope: of logind, and whether a coordinator would be started in a scope of the user manager. None: look.
     """
-    files: list[str] = []
-    for folder in reversed(FOLDERS):
-        path = os.path.join(root, folder.lstrip("/"), "logind.conf")
-        if os.path.isfile(path):
-            files.append(path)
-            break
-    drop_ins: dict[str, str] = {}
-    for folder in FOLDERS:
-        directory = os.path.join(root, folder.lstrip("/"), "logind.conf.d")
-        try:
-            names = os.listdir(directory)
-        except OSError:
-            continue
-        drop_ins.update((name, os.path.join(directory, name)) for name in names if name.endswith(".conf"))
-    files += [drop_ins[name] for name in sorted(drop_ins)]
-    settings: dict[str, str] = {}
-    for path in files:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                settings.update(_login_section(file.read()))
-        except OSError:
-            continue
-    return settings
-
-
-def _login_section(text: str) -> dict[str, str]:
-    found, here = {}, False
-    for line in text.splitlines():
-        line = line.strip()
-        if line.startswith("["):
-            here = line == "[Login]"
-        elif here and "=" in line and not line.startswith(("#", ";")):
-            name, _, value = line.partition("=")
-            found[name.strip()] = value.strip()
-    return found
-
-
-def kills(settings: dict[str, str], user: str) -> bool:
-    """Does logind end this user's processes at logout? The default is no; distributions may build it with yes."""
-    if settings.get("KillUserProcesses", "no").lower() not in ("yes", "true", "on", "1"):
-        return False
-    only = settings.get("KillOnlyUsers", "").split()
-    if only:
-        return user in only
-    return user not in settings.get("KillExcludeUsers", "root").split()
-
-
-def lingers(user: str, root: str = "/") -> bool:
-    """Is lingering on? Source: logind keeps one file per lingering user in /var/lib/systemd/linger."""
-    return os.path.exists(os.path.join(root, "var/lib/systemd/linger", user))
-
-
-def findings(root: str = "/", *, user: str | None = None, in_scope: bool | None = None) -> list[Finding]:
-    """in_scope: would the coordinator get a scope of the user's systemd? None: look."""
-    user = user or _user()
-    if not os.path.isdir(os.path.join(root, "run/systemd/system")):
+    if not logind.runs(root):
         text = "this machine does not run systemd; logout ends nothing by itself"
         return [Finding("logout", GOOD, text, kill_user_processes=False, linger=False)]
-    if in_scope is None:
-        from hawse.client.start import scope_prefix
+    user = user or logind.user_name()
+    kills, setting = logind.kills(logind.settings() if settings is None else settings, user)
+    lingers = logind.lingers(user, root)
+    places = {name: logind.place(pid, root) for name, pid in (processes or {}).items()}
+    if not places:
+        places[""] = logind.MANAGER if _would_get_scope(scope) else logind.place(root=root)
+    ended = [name for name, where in places.items() if logind.ends(where, kills=kills, lingers=lingers)]
+    facts: dict[str, Any] = {
+        "kill_user_processes": kills,
+        "linger": lingers,
+        "user_scope": places.get("") == logind.MANAGER,
+        "user": user,
+        "ended": [name for name in ended if name],
+    }
+    why = {
+        logind.SESSION: f"systemd-logind {'ends' if kills else 'does not end'} your processes ({setting})",
+        logind.MANAGER: "hawse runs below your user manager, which "
+        + ("stays since you linger" if lingers else "goes with your last login unless you linger"),
+        logind.OUTSIDE: "hawse does not belong to a login",
+    }
+    if not ended:
+        return [Finding("logout", GOOD, f"your jobs go on after logout: {why[places['']]}", **facts)]
+    reasons = "; ".join(why[where] for where in dict.fromkeys(places[name] for name in ended))
+    in_login = any(places[name] == logind.SESSION for name in ended)
+    advice = _advice(user, lingers, in_login=in_login, scope=not in_login or _would_get_scope(scope))
+    return [Finding("logout", BAD, f"LOGOUT WILL END {_whom(ended, places)}: {reasons}", advice=advice, **facts)]
 
-        in_scope = bool(scope_prefix())
-    settings = read_logind(root)
-    killing, lingering = kills(settings, user), lingers(user, root)
-    facts: dict[str, Any] = {"kill_user_processes": killing, "linger": lingering, "user_scope": in_scope, "user": user}
-    if not killing:
-        text = "your jobs go on after logout: systemd-logind does not end your processes (KillUserProcesses=no)"
-        return [Finding("logout", GOOD, text, **facts)]
-    if lingering and in_scope:
-        text = (
-            "your jobs go on after logout: KillUserProcesses=yes, but you linger and hawse runs in a scope of its own"
-        )
-        return [Finding("logout", GOOD, text, **facts)]
-    advice = f"loginctl enable-linger {user}" if not lingering else "install systemd-run, then: hawse down"
-    if not lingering and not in_scope:
-        advice += ", log in again, then: hawse down (the next command starts a coordinator that survives)"
-    text = "LOGOUT WILL END YOUR JOBS: systemd-logind has KillUserProcesses=yes and " + (
-        "you do not linger" if not lingering else "hawse does not run in a scope of your user manager"
-    )
-    other = "or ask the administrator for KillUserProcesses=no or KillExcludeUsers in /etc/systemd/logind.conf"
-    return [Finding("logout", BAD, text, advice=f"{advice}; {other}", **facts)]
+
+def _would_get_scope(scope: bool | None) -> bool:
+    if scope is not None:
+        return scope
+    from hawse.client.start import scope_prefix
+
+    return bool(scope_prefix())
+
+
+def _whom(ended: list[str], places: dict[str, str]) -> str:
+    if len(ended) == len(places):
+        return "YOUR JOBS"
+    names = [name or "new jobs" for name in sorted(ended)]
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _advice(user: str, lingers: bool, *, in_login: bool, scope: bool) -> str:
+    """What is below the user manager is saved by lingering alone; what is in a login can't leave it."""
+    steps = [] if lingers else [f"loginctl enable-linger {user} (if that is refused, root can)"]
+    if in_login:
+        if not scope:
+            steps.append("install systemd-run, log in again where pam_systemd starts a user manager")
+        steps.append("hawse down, then start anew what must last")
+        steps.append("or ask the administrator for KillExcludeUsers in /etc/systemd/logind.conf")
+    return "; ".join(steps)
 
 
 def reboot_finding() -> Finding:
     """What a reboot does."""
     text = "a reboot ends your jobs; each is told as lost, or started again where it was made with --on-lost restart"
     return Finding("reboot", NOTE, text)
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())

@@ -85,14 +85,17 @@ def limit_findings() -> list[Finding]:
     return [Finding("limits", NOTE, text, advice=advice, soft=soft, hard=hard)]
 
 
-def cgroup_findings(root: str = "/") -> list[Finding]:
-    """Can a job get a cgroup of its own? It helps to find every process that a job left behind."""
+def cgroup_findings(root: str = "/", *, process: int | str = "self") -> list[Finding]:
+    """Can a job get a cgroup of its own? It helps to find every process that a job left behind.
+
+    process: the coordinator, whose cgroup is the one that counts; without one, ourselves.
+    """
     base = os.path.join(root, "sys/fs/cgroup")
     if not os.path.exists(os.path.join(base, "cgroup.controllers")):
         text = "no cgroup v2 here; what a job leaves behind is found by process group and subreaper"
         return [Finding("cgroup", NOTE, text, version=1 if os.path.isdir(base) else 0)]
     try:
-        with open(os.path.join(root, "proc/self/cgroup"), encoding="ascii") as file:
+        with open(os.path.join(root, f"proc/{process}/cgroup"), encoding="ascii") as file:
             own = next((line.strip().partition("::")[2] for line in file if line.startswith("0::")), "/")
     except OSError:
         own = "/"
