@@ -182,12 +182,39 @@ def test_a_hangup_or_an_interrupt_is_nothing_to_a_runner(rig):
     assert link.outcome == {"kind": "exited", "code": 5}
 
 
-def test_sigterm_to_the_runner_stops_the_job_and_is_recorded(rig):
-    attempt = rig.spawn("sleep", "60")
+@pytest.mark.parametrize(
+    ("script", "how"),
+    [
+        ("exec sleep 60", "signal 15 ended it"),
+        ("trap '' HUP; trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done", "it returned 3"),
+    ],
+)
+@pytest.mark.parametrize("to_all", [False, True])
+def test_a_host_that_ends_the_runner_loses_the_job(rig, script, how, to_all):
+    """A shutdown sends SIGTERM to the runner and, at the same time or not, to all that is the job's."""
+    attempt = rig.spawn("sh", "-c", script, tty=(80, 24))
     assert attempt.process
+    if "ready" in script:
+        attempt.attach("watch").until_output(b"ready")
+    os.kill(attempt.runner_pid, signal.SIGSTOP)  # so that both are noticed in one go, whichever came first
+    if to_all:
+        os.kill(attempt.process["pid"], signal.SIGTERM)
     os.kill(attempt.runner_pid, signal.SIGTERM)
-    assert attempt.ended()["outcome"] == {"kind": "signalled", "signal": 15}
+    os.kill(attempt.runner_pid, signal.SIGCONT)
+    outcome = attempt.ended()["outcome"]
+    assert outcome["kind"] == "lost"
+    assert f"the host ended its runner (process {attempt.runner_pid})" in outcome["cause"]
+    assert outcome["cause"].endswith(how)
     attempt.gone()
+
+
+def test_a_job_that_was_told_to_stop_is_not_lost_to_a_host_that_goes_meanwhile(rig):
+    attempt = rig.spawn("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done", tty=(80, 24))
+    attempt.attach("watch").until_output(b"ready")
+    assert attempt.coordinator().command("stop", grace_s=600)["ok"]
+    os.kill(attempt.runner_pid, signal.SIGTERM)
+    assert attempt.coordinator().command("stop", grace_s=0)["ok"]
+    assert attempt.ended()["outcome"]["kind"] == "signalled"
 
 
 @pytest.mark.requirement("S3.3")

@@ -70,6 +70,7 @@ class Ending:
         self.outcome: dict[str, Any] | None = None
         self.left_behind: list[dict[str, Any]] = []
         self.stop_asked = False
+        self.is_ended_by_host = False
         self.started_at = time.time()
         self.ended_at = 0.0
         self.forgotten = False
@@ -105,6 +106,11 @@ class Ending:
             return
         self._terminate()
         self._within(grace_s, self._kill)
+
+    def host_ends(self) -> None:
+        """SIGTERM has come to us, as at a shutdown: what ends now was not meant to. Only notes; called by a handler."""
+        if not self.stop_asked and self.outcome in (None, outcome.signalled(signal.SIGTERM)):
+            self.is_ended_by_host = True
 
     def _terminate(self) -> None:
         """TERM, and for a terminal HUP as its closing would send: interactive shells ignore TERM."""
@@ -240,6 +246,12 @@ class Ending:
         }
 
     def _record(self) -> None:
+        assert self.outcome is not None
+        if self.is_ended_by_host and self.outcome["kind"] != "failed":
+            killed = self.outcome["kind"] == "signalled"
+            how = f"signal {self.outcome['signal']} ended it" if killed else f"it returned {self.outcome['code']}"
+            who = f"the host ended its runner (process {os.getpid()}), as at a shutdown or a logout"
+            self.outcome = outcome.lost(f"{who}; {how}")
         try:
             self.job.close_log()
         except OSError as error:

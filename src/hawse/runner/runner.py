@@ -148,13 +148,16 @@ class Runner:
         self.ending.changed()
 
     def _watch_signals(self) -> None:
-        """SIGCHLD wakes the loop; SIGTERM (the host shuts down) stops the job in order; a hangup is nothing to us."""
+        """SIGCHLD wakes the loop; SIGTERM (the host shuts down) stops the job in order; a hangup is nothing to us.
+
+        A shutdown ends job and runner at once. So SIGTERM is noted in its handler, before the job's end is taken up.
+        """
         read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTSTP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, _noted)
+        signal.signal(signal.SIGCHLD, _noted)
+        signal.signal(signal.SIGTERM, lambda number, frame: self.ending.host_ends())
         self.loop.watch(read_end, IN, lambda events: self._signalled(read_end))
 
     def _signalled(self, fd: int) -> None:
