@@ -1,5 +1,6 @@
 """daemons/folders.py and domain/places.py: made, checked, claimed."""
 
+import fcntl
 import os
 import stat
 
@@ -55,3 +56,21 @@ def test_the_socket_is_for_its_owner(places):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     made.close()
     folders.listening_socket(path).close()  # a stale one is replaced
+
+
+def test_a_runtime_folder_is_kept_from_those_who_clean_up(places):
+    """systemd-tmpfiles passes over a folder that it cannot lock; a second coordinator is not stopped here."""
+    where = coordinator_places(os.environ, uid=os.getuid())
+    folders.prepare(where, uid=os.getuid())
+    kept = [folders.keep_from_cleaners(where.runtime) for _ in range(2)]
+    cleaner = os.open(where.runtime, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for claim in kept:
+            claim.release()
+        fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(cleaner)
+    with pytest.raises(Unavailable):
+        folders.keep_from_cleaners(where.runtime + "/absent")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hawse.client.names import did_you_mean
-from hawse.daemons.folders import claim_runtime, claim_state, prepare
+from hawse.daemons.folders import claim_runtime, claim_state, keep_from_cleaners, prepare
 from hawse.domain.errors import Invalid, Problem
 from hawse.domain.places import Places, places
 
@@ -28,15 +28,14 @@ def main(words: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(words)
         where = chosen_places(options)
         prepare(where, uid=os.getuid())
-        runtime = claim_runtime(where)
-        state = claim_state(where)
+        claims = (claim_runtime(where), claim_state(where), keep_from_cleaners(where.runtime))
         from hawse.daemons.serve import Settings, serve  # slow to import; not needed to be refused
 
         try:
             return serve(Settings(where, options.store, options.foreground, options.background))
         finally:
-            state.release()
-            runtime.release()
+            for claim in reversed(claims):
+                claim.release()
     except Problem as problem:
         hint = f"\n  {problem.next_step}" if problem.next_step else ""
         print(f"hawse coordinator: {problem.detail}{hint}", file=sys.stderr)

@@ -97,6 +97,20 @@ def claim_runtime(places: Places) -> Claim:
     return held
 
 
+def keep_from_cleaners(folder: str) -> Claim:
+    """Lock the folder itself: whoever removes old files from /tmp passes over a locked one. Raises Unavailable.
+
+    Sockets that are listened on are spared anyway, but the lock's file would be old after ten days.
+    Source: tmpfiles.d(5), "Age": an exclusive lock is taken on each directory that is cleaned up.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Unavailable(f"{folder}: {error.strerror}") from error
+    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return Claim(folder, descriptor)
+
+
 def claim_state(places: Places) -> Claim:
     """One coordinator per state, on the one machine that the state belongs to. Raises Denied, Unavailable."""
     held = claim(places.host, f"a coordinator is already using the state in {places.state}")
