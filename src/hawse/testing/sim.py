@@ -122,7 +122,7 @@ class Simulation:
         self._crashing: CrashingStore | None = None
         self._crashed = asyncio.Event()
         self._up = asyncio.Event()
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._calls: dict[asyncio.Task[Any], None] = {}  # in order: who is cut off first goes on first, in every run
         self._faults = True
         self._readers: asyncio.TaskGroup | None = None
         self._following: list[asyncio.Task[None]] = []
@@ -208,7 +208,7 @@ class Simulation:
         await self._up.wait()
         assert self._world is not None
         task = asyncio.ensure_future(verb(self._world))
-        self._calls.add(task)
+        self._calls[task] = None
         try:
             return await task
         except asyncio.CancelledError:
@@ -216,7 +216,7 @@ class Simulation:
                 raise
             raise Disconnected from None
         finally:
-            self._calls.discard(task)
+            self._calls.pop(task, None)
 
     async def insist(self, verb: Callable[[World], Awaitable[T]]) -> T | None:
         """Ask until there is an answer, with the same request id. None: it was answered before we were cut off."""
