@@ -391,6 +391,7 @@ KINDS = {
     "job.started": "its runner has started the command; `pid` is set",
     "job.log_changed": "its output log blocks or drops (a full disk), or is well again",
     "job.stop_asked": "somebody asked for its end: SIGTERM, grace, SIGKILL",
+    "job.lost": "its runner died, and what the job left behind (`left_behind`) is being ended",
     "job.restarted": "its runner or host died, and it is started again as its next attempt",
     "job.ended": "it exited, was killed, never ran, or was lost; `outcome` says which",
     "attachment.created": "somebody got a ticket for a job's terminal",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawse.domain import job as jobs
-from hawse.domain.effect import StartJob, StopJob
+from hawse.domain.effect import StartJob, StopJob, SweepJob
 from hawse.domain.errors import Invalid
 from hawse.domain.ids import JobId, SessionId
 from hawse.domain.job import Job, LogState, OnLost, Outcome, OutcomeKind, S
@@ -109,6 +109,57 @@ def test_a_stopped_job_is_not_restarted() -> None:
     assert (ended.state, effects) == (S.ENDED, ())
 
 
+LEFT = ({"pid": 8, "command": "deaf"}, {"pid": 9, "command": "meek"})
+
+
+def lost(**changes: object) -> Job:
+    """Lost, and what it left behind is not ended yet."""
+    job, effects = jobs.ended(
+        running(**changes), attempt=1, outcome=LOST, now=5.0, left_behind=LEFT, is_swept=False, next_incarnation="bb"
+    )
+    assert effects == (SweepJob(JobId("j"), 1),)
+    return job
+
+
+@pytest.mark.parametrize("on_lost", list(OnLost))
+def test_a_lost_job_is_told_at_once_and_over_when_what_it_left_is_ended(on_lost: OnLost) -> None:
+    job = lost(on_lost=on_lost)
+    assert (job.state, job.attempt, job.outcome, job.left_behind, job.ended_at) == (S.LOST, 1, LOST, LEFT, None)
+    assert jobs.ended(job, attempt=1, outcome=LOST, now=6.0, is_swept=True) == (job, ())
+    assert jobs.started(job, attempt=1, pid=9, now=6.0) is job
+    assert jobs.log_changed(job, attempt=1, log=LogState("blocked")) is job
+    after, effects = jobs.swept(job, attempt=1, now=7.0, next_incarnation="bb")
+    if on_lost == OnLost.REPORT:
+        assert (after.state, after.ended_at, after.left_behind, effects) == (S.ENDED, 7.0, LEFT, ())
+    else:
+        assert (after.state, after.attempt, after.left_behind) == (S.STARTING, 2, ())
+        assert effects == (StartJob(JobId("j"), 2),)
+    assert jobs.swept(after, attempt=1, now=8.0, next_incarnation="cc") == (after, ())
+
+
+def test_what_could_not_be_ended_is_told_also_by_the_next_attempt() -> None:
+    survived = (LEFT[0], {"pid": 10, "command": "born meanwhile"})
+    marked = tuple({**one, "survived": True} for one in survived)
+    after, _ = jobs.swept(lost(), attempt=1, now=7.0, survived=survived)
+    assert (after.state, after.left_behind) == (S.ENDED, (*marked, LEFT[1]))
+    again, _ = jobs.swept(lost(on_lost=OnLost.RESTART), attempt=1, now=7.0, survived=survived, next_incarnation="bb")
+    assert (again.state, again.left_behind) == (S.STARTING, marked)
+
+
+def test_a_lost_job_that_is_stopped_is_hurried_and_not_restarted() -> None:
+    job = lost(on_lost=OnLost.RESTART)
+    stopped, effects = jobs.stop_asked(job, grace_s=None, reason="enough")
+    assert (stopped.state, stopped.stop_reason, effects) == (S.LOST, "enough", (StopJob(JobId("j"), 1, job.grace_s),))
+    assert jobs.stop_asked(stopped, grace_s=None, reason="again") == (stopped, ())
+    after, effects = jobs.swept(stopped, attempt=1, now=7.0, next_incarnation="bb")
+    assert (after.state, effects) == (S.ENDED, ())
+
+
+def test_a_sweep_is_of_its_attempt_and_of_a_lost_job_only() -> None:
+    for job in (made(), running(), replace(lost(), attempt=2)):
+        assert jobs.swept(job, attempt=1, now=7.0, next_incarnation="bb") == (job, ())
+
+
 def test_restarts_have_a_bound() -> None:
     last = replace(running(on_lost=OnLost.RESTART), attempt=jobs.ATTEMPTS_MAX)
     ended, effects = jobs.ended(last, attempt=jobs.ATTEMPTS_MAX, outcome=LOST, now=5.0, next_incarnation="bb")
@@ -137,7 +188,7 @@ def test_the_exit_code_is_what_a_shell_shows(outcome: Outcome, code: int) -> Non
 
 
 @given(
-    st.lists(st.sampled_from(["start", "stop", "now", "exit", "lose", "log", "old"]), max_size=30),
+    st.lists(st.sampled_from(["start", "stop", "now", "exit", "lose", "leave", "sweep", "log", "old"]), max_size=30),
     st.sampled_from(list(OnLost)),
 )
 def test_any_history_ends_at_most_once_and_starts_each_attempt_once(history: list[str], on_lost: OnLost) -> None:
@@ -159,10 +210,20 @@ def test_any_history_ends_at_most_once_and_starts_each_attempt_once(history: lis
                 job = jobs.started(job, attempt=attempt, pid=1, now=now)
             case "stop" | "now":
                 job, effects = jobs.stop_asked(job, grace_s=0 if word == "now" else None, reason="")
-            case "exit" | "lose":
-                outcome = DONE if word == "exit" else LOST
-                job, effects = jobs.ended(job, attempt=attempt, outcome=outcome, now=now, next_incarnation=f"{now:02x}")
+            case "exit" | "lose" | "leave":
+                job, effects = jobs.ended(
+                    job,
+                    attempt=attempt,
+                    outcome=DONE if word == "exit" else LOST,
+                    now=now,
+                    is_swept=word != "leave",
+                    next_incarnation=f"{now:02x}",
+                )
                 starts += [e.attempt for e in effects if isinstance(e, StartJob)]
+            case "sweep":
+                job, effects = jobs.swept(job, attempt=attempt, now=now, next_incarnation=f"{now:02x}")
+                starts += [e.attempt for e in effects if isinstance(e, StartJob)]
+                assert not effects or was.state == S.LOST
             case "log":
                 job = jobs.log_changed(job, attempt=attempt, log=LogState("blocked"))
             case "old":

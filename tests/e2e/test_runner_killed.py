@@ -70,6 +70,48 @@ def test_what_is_to_be_kept_is_kept_and_told(machine, places, eventually):
             end(pid)
 
 
+DEAF = "trap '' TERM HUP; while :; do sleep 0.1; done"
+
+
+@pytest.mark.requirement("L3.3", "L3.4")
+@pytest.mark.parametrize("on_lost", ["report", "restart"])
+def test_what_it_left_defies_its_end(machine, places, eventually, on_lost):
+    """Lost at once; over, or started again, when nothing of it lives; told once, whoever dies meanwhile."""
+    machine.start()
+    pids = places.base / "pids"
+    script = f"echo $$ >> {pids}; [ $(wc -l < {pids}) -lt 2 ] || exit 8; {DEAF}"
+    id = machine.new("a", "sh", "-c", script, on_lost=on_lost, grace_s=600)["jobs"][0]["id"]
+    (pid,) = eventually(lambda: pids_in(pids))
+    eventually(lambda: _is_deaf(pid))
+    machine.kill_runner(id)
+    lost = eventually(lambda: (found := machine.job("a"))["state"] == "lost" and found)
+    assert (lost["outcome"]["kind"], lost["attempt"], lost["ended_at"]) == ("lost", 1, None)
+    assert pid in [one["pid"] for one in lost["left_behind"]]
+    assert "what it left behind is being ended" in machine.out("show", "a")
+    assert machine.ask("POST", "/v1/sessions/a/jobs/sh/signal", {"signal": "USR1"})[0] == 409
+    machine.kill()
+    machine.start()
+    assert machine.job("a")["state"] == "lost"
+    assert (is_alive(pid), len(pids_in(pids))) == (True, 1)
+    if on_lost == "report":
+        assert machine.ask("DELETE", "/v1/sessions/a/jobs/sh?grace_s=0")[0] in (200, 202)
+        over = machine.until("a")
+        assert pid in [one["pid"] for one in over["left_behind"]]
+    else:
+        end(pid)  # it gives in at last
+        over = machine.until("a")
+        assert (over["attempt"], over["outcome"]["code"], len(pids_in(pids))) == (2, 8, 2)
+    assert not is_alive(pid)
+    kinds = machine.kinds("a")
+    assert (kinds.count("job.lost"), kinds.count("job.ended")) == (1, 1)
+    assert kinds.count("job.restarted") == (on_lost == "restart")
+
+
+def _is_deaf(pid: int) -> bool:
+    ignored = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored.split()[1], 16) >> 14 & 1)
+
+
 @pytest.mark.requirement("L3.4", "S2.9")
 def test_marked_so_it_is_started_again_and_its_log_goes_on(machine, places, window, eventually):
     machine.start()
@@ -250,9 +292,7 @@ def test_many_at_once(machine, places, eventually):
     for id in victims:
         machine.kill_runner(id)
     machine.start()
-    eventually(
-        lambda: all(one["state"] == "ended" or one["attempt"] == 2 for one in machine.session("a")["jobs"][::2])
-    )
+    eventually(lambda: all(one["state"] == "ended" or one["attempt"] == 2 for one in machine.session("a")["jobs"][::2]))
     jobs = machine.session("a")["jobs"]
     assert {one["state"] for one in jobs[1::2]} == {"running"}
     assert {one["attempt"] for one in jobs[1::2]} == {1}

@@ -81,6 +81,7 @@ def test_a_job_that_is_over_takes_no_signal(in_lab) -> None:
 def test_a_killed_runner_is_told_with_its_cause(in_lab) -> None:
     async def test(lab: Lab) -> None:
         job = await running(lab)
+        lab.host.runners[job.id, 1].leftover_s = 0
         lab.host.kill_runner((job.id, 1))
         await asyncio.sleep(1)
         lost = await job_verbs.get(lab.world, ME, "a", "work")

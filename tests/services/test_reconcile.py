@@ -10,6 +10,7 @@ from tests.services.test_session import long_lived
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import NotFound
+from hawse.domain.job import OnLost
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.reconcile import RETENTION_S, Reconciler
@@ -42,6 +43,57 @@ def test_history_is_kept_for_its_time_and_then_removed_with_its_logs(in_lab) -> 
         assert removed == [view.jobs[0].id]
 
     in_lab(test)
+
+
+@pytest.mark.requirement("L3.3", "S2.6")
+@pytest.mark.parametrize("on_lost", list(OnLost))
+def test_a_coordinator_that_dies_within_a_sweep_is_followed_by_one_that_ends_it(on_lost: OnLost) -> None:
+    """Lost is told at once, what was left once, and no attempt runs beside what an earlier one left."""
+
+    async def main() -> None:
+        clock, host = SimClock(1), SimHost(2)
+        store = MemoryStore(clock)
+
+        def life(seed: int) -> tuple[World, SimLauncher, asyncio.Task[None]]:
+            launcher = SimLauncher(host, random.Random(seed), trouble=0.0)
+            world = World(store, launcher, clock, NoLogs())
+            return world, launcher, asyncio.create_task(Reconciler(world).run())
+
+        async def die(launcher: SimLauncher, task: asyncio.Task[None]) -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await launcher.aclose()
+
+        world, *first = life(3)
+        long_lived(Lab(world, host, first[0]))
+        await session_verbs.create(world, ME, NewSession(alias="a", job=spec(on_lost=on_lost, grace_s=30)))
+        job = await job_verbs.wait(world, ME, "a", "work", until="started", timeout_s=60)
+        host.runners[job.id, 1].leftover_s = 20.0
+        host.kill_runner((job.id, 1))
+        await asyncio.sleep(3)
+        found = await job_verbs.get(world, ME, "a", "work")
+        assert (found.state, found.left_behind) == (jobs.S.LOST, ({"pid": job.pid, "command": "deaf"},))
+        await asyncio.sleep(10)
+        await die(*first)
+        assert host.leftovers(job.id)
+        world, *second = life(4)
+        await asyncio.sleep(15)
+        assert (await job_verbs.get(world, ME, "a", "work")).state == jobs.S.LOST
+        assert host.started == [(job.id, 1)]
+        await asyncio.sleep(10)
+        found = await job_verbs.get(world, ME, "a", "work")
+        assert not host.leftovers(job.id)
+        events = await store.read(lambda view: view.events(job.session, limit=100))
+        told = [event.kind for event in events if event.kind in ("job.lost", "job.ended", "job.restarted")]
+        if on_lost == OnLost.REPORT:
+            assert (found.state, told) == (jobs.S.ENDED, ["job.lost", "job.ended"])
+        else:
+            assert (found.attempt, told[:2]) == (2, ["job.lost", "job.restarted"])
+        assert next(event.kind for event in events if event.after.get("left_behind")) == "job.lost"
+        await die(*second)
+        await host.aclose()
+
+    run_virtually(main())
 
 
 @pytest.mark.requirement("S2.6")

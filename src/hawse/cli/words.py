@@ -6,6 +6,9 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from hawse.client.records import JobInfo, Outcome, SessionInfo
 
 _STEPS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -70,7 +73,15 @@ def outcome(value: Outcome | None) -> str:
 
 def job_state(job: JobInfo) -> str:
     """A job's state with how it ended."""
+    if job.state == "lost" and job.outcome:
+        return f"{outcome(job.outcome)}; what it left behind is being ended"
     return f"ended, {outcome(job.outcome)}" if job.is_over and job.outcome else job.state
+
+
+def left_behind(entry: Mapping[str, Any]) -> str:
+    """A process that a job left behind."""
+    words = f"{entry.get('pid')} {entry.get('command')}"
+    return f"{words} (could not be ended)" if entry.get("survived") else words
 
 
 def session_end(session: SessionInfo) -> str:

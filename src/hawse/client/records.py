@@ -80,7 +80,7 @@ class LogInfo(Record):
 
 
 class JobInfo(Record):
-    """A job. state: pending, starting, running, stopping, ended. Times are Unix seconds."""
+    """A job. state: pending, starting, running, stopping, lost, ended. Times are Unix seconds."""
 
     _fields = (
         "id", "session", "name", "state", "command", "tty", "created_at", "on_lost", "placement", "attempt",

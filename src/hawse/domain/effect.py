@@ -25,6 +25,14 @@ class StopJob:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepJob:
+    """SIGTERM, grace, SIGKILL of what a lost attempt left behind."""
+
+    job: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class CutAttachment:
     """Tell a runner to detach one attachment, with the reason."""
 
@@ -48,10 +56,11 @@ class RemoveHistory:
     session: SessionId
 
 
-Effect = StartJob | StopJob | CutAttachment | ForgetRunner | RemoveHistory
+Effect = StartJob | StopJob | SweepJob | CutAttachment | ForgetRunner | RemoveHistory
 EFFECTS: dict[str, type[Effect]] = {
     "start_job": StartJob,
     "stop_job": StopJob,
+    "sweep_job": SweepJob,
     "cut_attachment": CutAttachment,
     "forget_runner": ForgetRunner,
     "remove_history": RemoveHistory,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from hawse.domain.effect import Effect, StartJob, StopJob
+from hawse.domain.effect import Effect, StartJob, StopJob, SweepJob
 from hawse.domain.errors import Invalid
 from hawse.domain.ids import JobId, SessionId, checked_name
 from hawse.domain.table import moved
@@ -19,6 +19,7 @@ from hawse.domain.table import moved
 GRACE_S_DEFAULT = 10.0  # docker stop's default; long enough for a checkpointing editor, short enough to wait for
 GRACE_S_MAX = 3600.0
 ATTEMPTS_MAX = 100
+LEFT_BEHIND_MAX = 100  # told; all are ended
 
 
 class S(StrEnum):
@@ -26,6 +27,7 @@ class S(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
+    LOST = "lost"
     ENDED = "ended"
 
 
@@ -37,6 +39,7 @@ class E(StrEnum):
     STOP_ASKED = "stop_asked"
     EXITED = "exited"
     LOST = "lost"
+    SWEPT = "swept"
     RESTARTED = "restarted"
 
 
@@ -47,19 +50,20 @@ JOB: Mapping[tuple[S, E], S] = {
     (S.STARTING, E.START_FAILED): S.ENDED,
     (S.STARTING, E.STOP_ASKED): S.STOPPING,
     (S.STARTING, E.EXITED): S.ENDED,  # so short that its start was never seen
-    (S.STARTING, E.LOST): S.ENDED,
-    (S.STARTING, E.RESTARTED): S.STARTING,
+    (S.STARTING, E.LOST): S.LOST,
     (S.RUNNING, E.LOG_CHANGED): S.RUNNING,
     (S.RUNNING, E.STOP_ASKED): S.STOPPING,
     (S.RUNNING, E.EXITED): S.ENDED,
-    (S.RUNNING, E.LOST): S.ENDED,
-    (S.RUNNING, E.RESTARTED): S.STARTING,
+    (S.RUNNING, E.LOST): S.LOST,
     (S.STOPPING, E.STARTED): S.STOPPING,  # its start was under way when the stop was asked
     (S.STOPPING, E.START_FAILED): S.ENDED,
     (S.STOPPING, E.LOG_CHANGED): S.STOPPING,
     (S.STOPPING, E.STOP_ASKED): S.STOPPING,
     (S.STOPPING, E.EXITED): S.ENDED,
-    (S.STOPPING, E.LOST): S.ENDED,
+    (S.STOPPING, E.LOST): S.LOST,
+    (S.LOST, E.STOP_ASKED): S.LOST,  # hurries the sweep, and there is no next attempt
+    (S.LOST, E.SWEPT): S.ENDED,  # in the same change as `lost` when it left nothing to end
+    (S.LOST, E.RESTARTED): S.STARTING,
     (S.ENDED, E.STOP_ASKED): S.ENDED,
 }
 START, FINAL = S.PENDING, frozenset({S.ENDED})
@@ -126,7 +130,8 @@ class Job:
     """One command of a session.
 
     command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end, each {pid,
-    command}. outcome of a job that was restarted: how its earlier attempt was lost.
+    command}, with `survived` where one could not be ended. outcome of a job that is lost or was restarted: how its
+    attempt was lost; left_behind of a restarted one: what of that attempt may still live.
     """
 
     id: JobId
@@ -196,7 +201,7 @@ def checked_grace(grace_s: float) -> float:
 
 def started(job: Job, *, attempt: int, pid: int, now: float) -> Job:
     """Its runner has started it. An old attempt's report changes nothing."""
-    if attempt != job.attempt or job.state == S.ENDED or job.pid is not None:
+    if attempt != job.attempt or job.state in (S.LOST, S.ENDED) or job.pid is not None:
         return job
     return replace(job, state=moved(JOB, job.state, E.STARTED, f"job {job.name}"), pid=pid, started_at=now)
 
@@ -204,13 +209,14 @@ def started(job: Job, *, attempt: int, pid: int, now: float) -> Job:
 def stop_asked(job: Job, *, grace_s: float | None, reason: str) -> tuple[Job, tuple[Effect, ...]]:
     """Ask for its end:
 
-    SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up.
+    SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up. A job that was
+    asked to stop has a stop_reason, whatever becomes of it: it is never started again.
     """
     grace = job.grace_s if grace_s is None else checked_grace(grace_s)
     after = moved(JOB, job.state, E.STOP_ASKED, f"job {job.name}")
-    if job.state == S.ENDED or (job.state == S.STOPPING and grace >= job.grace_s):
+    if job.state == S.ENDED or (job.stop_reason and grace >= job.grace_s):
         return job, ()
-    stopping = replace(job, state=after, grace_s=grace, stop_reason=job.stop_reason or reason)
+    stopping = replace(job, state=after, grace_s=grace, stop_reason=job.stop_reason or reason or "asked")
     return stopping, (StopJob(job=job.id, attempt=job.attempt, grace_s=grace),)
 
 
@@ -229,43 +235,66 @@ def ended(
     now: float,
     log_end: int | None = None,
     left_behind: tuple[Mapping[str, Any], ...] = (),
+    is_swept: bool = True,
     next_incarnation: str = "",
 ) -> tuple[Job, tuple[Effect, ...]]:
-    """It exited, failed to start, or was lost. A lost job that is marked so is started again as its next attempt.
+    """It exited, failed to start, or was lost. An old attempt's report, or a second one, changes nothing.
 
-    next_incarnation: the identity of the next attempt, needed only where a restart is possible.
-    An old attempt's report, or a second one, changes nothing.
+    is_swept: False for a lost job whose left_behind must be ended first: it stays lost until `swept`. Else see there
+    for what becomes of a lost job. next_incarnation: the identity of the next attempt, needed only where a restart is
+    possible.
     """
-    if attempt != job.attempt or job.state == S.ENDED:
+    if attempt != job.attempt or job.state in (S.LOST, S.ENDED):
         return job, ()
-    lost = outcome.kind == OutcomeKind.LOST
-    if (
-        lost
-        and job.on_lost == OnLost.RESTART
-        and job.state != S.STOPPING
-        and job.attempt < ATTEMPTS_MAX
-        and next_incarnation
-    ):
-        again = replace(
-            job,
-            state=moved(JOB, job.state, E.RESTARTED, f"job {job.name}"),
-            attempt=job.attempt + 1,
-            incarnation=next_incarnation,
-            pid=None,
-            started_at=None,
-            outcome=outcome,
-            log=LogState(),
-            log_end=log_end,
-        )
-        return again, (StartJob(job=job.id, attempt=again.attempt),)
-    event = E.LOST if lost else E.START_FAILED if outcome.kind == OutcomeKind.FAILED else E.EXITED
-    if event == E.START_FAILED and job.state == S.RUNNING:
-        event = E.EXITED
-    return replace(
-        job,
-        state=moved(JOB, job.state, event, f"job {job.name}"),
-        outcome=outcome,
-        ended_at=now,
-        log_end=log_end,
-        left_behind=left_behind,
-    ), ()
+    after = replace(job, outcome=outcome, log_end=log_end, left_behind=left_behind)
+    if outcome.kind == OutcomeKind.LOST:
+        lost = replace(after, state=moved(JOB, job.state, E.LOST, f"job {job.name}"))
+        if not is_swept:
+            return lost, (SweepJob(job=job.id, attempt=attempt),)
+        return _over(lost, now=now, next_incarnation=next_incarnation)
+    event = E.START_FAILED if outcome.kind == OutcomeKind.FAILED and job.state != S.RUNNING else E.EXITED
+    return replace(after, state=moved(JOB, job.state, event, f"job {job.name}"), ended_at=now), ()
+
+
+def swept(
+    job: Job,
+    *,
+    attempt: int,
+    now: float,
+    survived: tuple[Mapping[str, Any], ...] = (),
+    next_incarnation: str = "",
+) -> tuple[Job, tuple[Effect, ...]]:
+    """What a lost job had left behind is ended, but for `survived`, which could not be in time and is told.
+
+    Only now it has ended or, when it is marked so, is started again as its next attempt: two attempts never run side
+    by side. An old attempt's report, or a second one, changes nothing.
+    """
+    if attempt != job.attempt or job.state != S.LOST:
+        return job, ()
+    living = tuple({**one, "survived": True} for one in survived)
+    numbers = {one.get("pid") for one in survived}
+    ended_ones = tuple(one for one in job.left_behind if one.get("pid") not in numbers)
+    told = living if _is_restarted(job, next_incarnation) else (*living, *ended_ones)
+    return _over(replace(job, left_behind=told[:LEFT_BEHIND_MAX]), now=now, next_incarnation=next_incarnation)
+
+
+def _is_restarted(job: Job, next_incarnation: str) -> bool:
+    return (
+        job.on_lost == OnLost.RESTART and not job.stop_reason and job.attempt < ATTEMPTS_MAX and next_incarnation != ""
+    )
+
+
+def _over(lost: Job, *, now: float, next_incarnation: str) -> tuple[Job, tuple[Effect, ...]]:
+    """A lost job of which nothing is left to end."""
+    if not _is_restarted(lost, next_incarnation):
+        return replace(lost, state=moved(JOB, lost.state, E.SWEPT, f"job {lost.name}"), ended_at=now), ()
+    again = replace(
+        lost,
+        state=moved(JOB, lost.state, E.RESTARTED, f"job {lost.name}"),
+        attempt=lost.attempt + 1,
+        incarnation=next_incarnation,
+        pid=None,
+        started_at=None,
+        log=LogState(),
+    )
+    return again, (StartJob(job=lost.id, attempt=again.attempt),)

@@ -42,6 +42,7 @@ class Ended:
     """The job is over:
 
     exited, signalled, failed to start, or lost (nobody saw its end). at: when, Unix seconds; None: just now.
+    is_swept: False for a lost one whose left_behind is still to be ended: ask for `sweep`.
     """
 
     job: str
@@ -50,6 +51,16 @@ class Ended:
     log_end: int | None = None
     left_behind: tuple[Mapping[str, Any], ...] = ()
     at: float | None = None
+    is_swept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The sweep of a lost attempt is over. survived: what could not be ended in time, each {pid, command}."""
+
+    job: str
+    attempt: int
+    survived: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ class Links:
     attachments: Mapping[str, int] = field(default_factory=dict)
 
 
-Report = Started | Ended | LogChanged | Linked | Unlinked | Links
+Report = Started | Ended | Swept | LogChanged | Linked | Unlinked | Links
 
 
 class Launcher(Protocol):
@@ -111,9 +122,17 @@ class Launcher(Protocol):
         ...
 
     async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
-        """SIGTERM, grace, SIGKILL of all it started.
+        """SIGTERM, grace, SIGKILL of all it started; a sweep that goes on is hurried.
 
         Returns when asked; the end comes as a report. Nothing to do: no error.
+        """
+        ...
+
+    async def sweep(self, job: str, attempt: int, *, grace_s: float) -> None:
+        """SIGTERM, grace, SIGKILL of what an attempt left behind whose runner is dead.
+
+        Returns when begun; a report (Swept) tells its end, which comes whatever those processes do. Safe to repeat:
+        one that goes on is left to go on. Cut short by the coordinator's end, it is begun anew by the next one.
         """
         ...
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
-from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob
+from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob, SweepJob
 from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
@@ -80,6 +80,9 @@ class Reconciler:
             order = await self.world.store.read(lambda view: view.order(job.id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
+        if job.state == jobs.S.LOST:  # an earlier coordinator's sweep ended with it
+            await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
+            return
         if job.state == jobs.S.STARTING:
             await self.world.launcher.start(_start(job, order))  # its claim knows whether that was done before
             return
@@ -194,6 +197,8 @@ class Reconciler:
                 await self._start(id, attempt)
             case StopJob(job=id, attempt=attempt, grace_s=grace_s):
                 await launcher.stop(id, attempt, grace_s=grace_s)
+            case SweepJob(job=id, attempt=attempt):
+                await self._sweep(id, attempt)
             case CutAttachment(job=id, attachment=attachment, reason=reason):
                 await launcher.cut(id, attachment, reason=reason, message="")
             case ForgetRunner(job=id, attempt=attempt):
@@ -213,6 +218,14 @@ class Reconciler:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
             await self.world.launcher.adopt(start)
+
+    async def _sweep(self, id: str, attempt: int) -> None:
+        try:
+            job = await self.world.store.read(lambda view: view.job(id))
+        except NotFound:
+            return
+        if job.attempt == attempt and job.state == jobs.S.LOST:
+            await self.world.launcher.sweep(id, attempt, grace_s=job.grace_s)
 
     # -- reports
     # ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hawse.domain.attachment import Attachment, Reason
 from hawse.domain.effect import Effect, ForgetRunner
 from hawse.domain.errors import NotFound
 from hawse.domain.job import Job
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Started, Unlinked
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Started, Swept, Unlinked
 from hawse.ports.store import Unit
 from hawse.services.job import INCARNATION_BYTES
 from hawse.services.session import settle
@@ -30,6 +30,8 @@ async def take(world: World, report: Report) -> None:
                     _started(unit, report, now)
                 case Ended():
                     _ended(unit, report, now, incarnation)
+                case Swept():
+                    _swept(unit, report, now, incarnation)
                 case LogChanged():
                     _log_changed(unit, report)
                 case Linked():
@@ -86,12 +88,30 @@ def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
         now=_when(report.at, now),
         log_end=report.log_end,
         left_behind=report.left_behind,
+        is_swept=report.is_swept,
         next_incarnation=incarnation,
     )
+    _over(unit, job, after, (ForgetRunner(job.id, report.attempt), *effects), now)
+
+
+def _swept(unit: Unit, report: Swept, now: float, incarnation: str) -> None:
+    job = unit.job(report.job)
+    after, effects = jobs.swept(
+        job, attempt=report.attempt, now=now, survived=report.survived, next_incarnation=incarnation
+    )
+    _over(unit, job, after, effects, now)
+
+
+OVER = {jobs.S.LOST: "job.lost", jobs.S.STARTING: "job.restarted", jobs.S.ENDED: "job.ended"}
+
+
+def _over(unit: Unit, job: Job, after: Job, effects: tuple[Effect, ...], now: float) -> None:
+    """An attempt is over, or lost with processes of its own left: what goes with that in the same commit."""
     if after is job:
         return  # told before
-    kind = "job.restarted" if after.state == jobs.S.STARTING else "job.ended"
-    _change(unit, job, after, kind, (ForgetRunner(job.id, report.attempt), *effects))
+    _change(unit, job, after, OVER[after.state], effects)
+    if after.state == jobs.S.LOST:
+        _links(unit, Links(job.id), now)  # its runner is dead: nobody is linked to it any more
     if after.state != jobs.S.ENDED:
         return
     unit.drop_order(job.id)

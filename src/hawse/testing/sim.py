@@ -328,6 +328,7 @@ class Simulation:
         )
         assert not leftover, f"effects were never done: {leftover[:3]}"
         assert len(self.host.started) == len(set(self.host.started)), "an attempt was started twice"
+        assert not [r.start.job for r in self.host.runners.values() if r.has_leftover], "what was left was never swept"
         aliases = [session.alias for session in view_sessions]
         assert sorted(map(str, aliases)) == sorted(set(map(str, aliases))), "a retried create made a second session"
         assert set(self.created) == set(aliases), "a session was forgotten"

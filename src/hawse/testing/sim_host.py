@@ -30,6 +30,8 @@ class SimRunner:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     grace_s: float = 0.0
     told: asyncio.Event = field(default_factory=asyncio.Event)
+    leftover_s: float = 0.0  # how long what it leaves when it is killed defies a sweep; 0: it leaves nothing
+    has_leftover: bool = False
 
     def report(self, report: Report) -> None:
         self.unacknowledged.append(report)
@@ -53,6 +55,8 @@ class SimHost:
         if key not in self.runners:
             life = self._random.choice([0.0, 0.01, self._random.uniform(0.1, 60), self._random.uniform(60, 1e5), 1e9])
             runner = SimRunner(start, life, self._random.random() < 0.2, self.boot, next(self._pids))
+            runner.leftover_s = self._random.choice([0.0, 0.0, 0.2, 20.0, 1e9])
+            assert not self.leftovers(start.job), "an attempt was started beside what an earlier one left"
             self.runners[key] = runner
             self.started.append(key)
             runner.report(Started(start.job, start.attempt, runner.pid))
@@ -76,9 +80,10 @@ class SimHost:
             runner.report(runner.exit)
 
     def kill_runner(self, key: tuple[str, int]) -> None:
-        """SIGKILL: its memory is gone, its job with it (the pty hangs up); its claim and recorded exit stay."""
+        """SIGKILL: its memory is gone, its job too but for what defies a hangup; claim and exit stay."""
         runner = self.runners[key]
         runner.alive = False
+        runner.has_leftover = runner.exit is None and runner.leftover_s > 0
         runner.links.clear()
         runner.unacknowledged.clear()
         runner.told.set()
@@ -89,6 +94,11 @@ class SimHost:
         for key, runner in self.runners.items():
             if runner.alive:
                 self.kill_runner(key)
+            runner.has_leftover = False
+
+    def leftovers(self, job: str) -> list[SimRunner]:
+        """The dead runners of a job that left something which still lives and was not given up."""
+        return [r for (j, _), r in self.runners.items() if j == job and r.has_leftover]
 
     def link(self, job: str, attachment: str) -> bool:
         """A client with a good ticket comes to the job's runner. False: nobody is there."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 from hawse.domain.errors import NotFound, Unavailable
 from hawse.domain.job import Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Links, Report, Start
+from hawse.ports.launcher import Ended, Links, Report, Start, Swept
 from hawse.testing.sim_host import SimHost, SimRunner
 
 
@@ -21,6 +22,7 @@ class SimLauncher:
         self.trouble = trouble
         self._followed: dict[tuple[str, int], SimRunner] = {}
         self._lost: list[Report] = []
+        self._sweeping: set[tuple[str, int]] = set()
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,8 +77,31 @@ class SimLauncher:
         self._news.set()
 
     def _lose(self, start: Start, cause: str) -> None:
-        self._lost.append(Ended(start.job, start.attempt, Outcome(OutcomeKind.LOST, cause=cause)))
+        outcome = Outcome(OutcomeKind.LOST, cause=cause)
+        left = self._left(start.job, start.attempt)
+        self._lost.append(Ended(start.job, start.attempt, outcome, left_behind=left, is_swept=not left))
         self._news.set()
+
+    def _left(self, job: str, attempt: int) -> tuple[dict[str, Any], ...]:
+        runner = self.host.runners.get((job, attempt))
+        return ({"pid": runner.pid, "command": "deaf"},) if runner is not None and runner.has_leftover else ()
+
+    async def sweep(self, job: str, attempt: int, *, grace_s: float) -> None:
+        await self._line()
+        if (job, attempt) not in self._sweeping:
+            self._sweeping.add((job, attempt))
+            task = asyncio.get_running_loop().create_task(self._sweep(job, attempt, grace_s))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self, job: str, attempt: int, grace_s: float) -> None:
+        runner = self.host.runners[job, attempt]
+        await asyncio.sleep(min(runner.leftover_s, grace_s + 5.0))
+        survived = self._left(job, attempt) if runner.leftover_s > grace_s + 5.0 else ()
+        runner.has_leftover = False  # ended, or given up and told
+        self._lost.append(Swept(job, attempt, survived))
+        self._news.set()
+        self._sweeping.discard((job, attempt))
 
     async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
         await self._line()

@@ -1,5 +1,6 @@
 """What is left of an attempt without a runner: who is recognised, what is told, who is ended."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from hawse.adapters.launch import remains
+from hawse.adapters.clock import SystemClock
+from hawse.adapters.launch import remains, sweep
+from hawse.adapters.launch.remains import Remains
+from hawse.adapters.launch.sweep import Sweep
 from hawse.runner import claim, kin
 
 ANOTHER_BOOT = "0badb007-0000-4000-8000-000000000001"
@@ -59,11 +63,16 @@ def test_a_record_that_cannot_be_read_is_empty_not_absent(tmp_path, data):
     assert remains.record(str(tmp_path), 1, claim.CLAIM) == {}
 
 
-def swept(tmp_path: Any, job: str, main: dict[str, Any], *, keep: bool = False) -> list[dict[str, Any]]:
+def left(tmp_path: Any, job: str, main: dict[str, Any]) -> Remains:
     folder = tmp_path / "attempt-1"
     folder.mkdir(exist_ok=True)
     claim.write(str(folder), claim.PROCESS, main, durable=False)
-    return remains.sweep(job, str(tmp_path), 1, keep=keep)
+    return Remains(job, str(tmp_path), 1)
+
+
+def swept(remains: Remains, *, grace_s: float = 5.0) -> list[kin.Kin]:
+    """Who survived."""
+    return asyncio.run(Sweep(remains, SystemClock(), grace_s=grace_s).run())
 
 
 @pytest.fixture
@@ -72,17 +81,60 @@ def job() -> str:
     return f"job-{uuid.uuid4()}"
 
 
-def test_tagged_processes_are_ended_wherever_they_went(tmp_path, eventually, monkeypatch, job):
-    monkeypatch.setattr(remains, "SWEEP_GRACE_S", 0.3)
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+
+
+def test_tagged_processes_are_ended_wherever_they_went(tmp_path, eventually, job):
     tag = {**os.environ, "HAWSE_JOB": job}
     with process("sleep", "600", env=tag) as one, process("sleep", "600") as other:
-        with process(sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)",
-                     env=tag) as deaf:  # fmt: skip
+        with process(sys.executable, "-c", DEAF, env=tag) as deaf:
             eventually(lambda: _ignores(deaf.pid, signal.SIGTERM))
-            told = swept(tmp_path, job, {"pid": 0, "started": 0, "boot_id": kin.boot_id()})
-            assert {entry["pid"] for entry in told} == {one.pid, deaf.pid}
+            found = left(tmp_path, job, {"pid": 0, "started": 0, "boot_id": kin.boot_id()})
+            assert {entry["pid"] for entry in remains.told(found.present())} == {one.pid, deaf.pid}
+            assert swept(found, grace_s=0.3) == []
             assert (one.wait(10), deaf.wait(10)) == (-signal.SIGTERM, -signal.SIGKILL)
             assert other.poll() is None
+
+
+def test_a_sweep_asks_each_process_once(tmp_path, eventually, job):
+    """Many programs take a second SIGTERM for "at once": what writes its last checkpoint has its whole grace."""
+    program = (
+        "import signal, sys, time; heard = []; signal.signal(15, lambda *_: heard.append(1));"
+        "print('ready', flush=True); end = time.monotonic() + 60\n"
+        "while not heard and time.monotonic() < end: time.sleep(0.01)\n"
+        "time.sleep(0.6); print(len(heard), flush=True)"
+    )
+    with process(sys.executable, "-c", program, stdout=subprocess.PIPE, env={**os.environ, "HAWSE_JOB": job}) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline() == b"ready\n"
+        assert swept(left(tmp_path, job, {"boot_id": kin.boot_id()}), grace_s=30) == []
+        assert one.stdout.readline() == b"1\n"
+        assert one.wait(10) == 0
+
+
+def test_a_sweep_ends_though_a_process_does_not_and_says_who_survived(tmp_path, monkeypatch, job):
+    """One that sits in the kernel, or has become somebody else's, can't be ended."""
+    monkeypatch.setattr(sweep, "KILL_S_MAX", 0.2)
+    monkeypatch.setattr(kin, "send", lambda one, number: False)
+    with process("sleep", "600", env={**os.environ, "HAWSE_JOB": job}) as one:
+        survived = swept(left(tmp_path, job, {"boot_id": kin.boot_id()}), grace_s=0.1)
+        assert remains.told(survived) == ({"pid": one.pid, "command": "sleep 600"},)
+
+
+def test_a_sweep_can_be_hurried(tmp_path, eventually, job):
+    with process(sys.executable, "-c", DEAF, env={**os.environ, "HAWSE_JOB": job}) as deaf:
+        eventually(lambda: _ignores(deaf.pid, signal.SIGTERM))
+        found = left(tmp_path, job, {"boot_id": kin.boot_id()})
+
+        async def main() -> list[kin.Kin]:
+            going = Sweep(found, SystemClock(), grace_s=3600)
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                task = group.create_task(going.run())
+                going.hurry(0)
+            return task.result()
+
+        assert asyncio.run(main()) == []
+        assert deaf.wait(10) == -signal.SIGKILL
 
 
 def _ignores(pid: int, number: int) -> bool:
@@ -91,20 +143,14 @@ def _ignores(pid: int, number: int) -> bool:
     return bool(int(ignored.split()[1], 16) >> (number - 1) & 1)
 
 
-def test_kept_ones_are_told_and_left_alone(tmp_path, job):
-    with process("sleep", "600", env={**os.environ, "HAWSE_JOB": job}) as one:
-        told = swept(tmp_path, job, {"boot_id": kin.boot_id()}, keep=True)
-        assert told == [{"pid": one.pid, "command": "sleep 600"}]
-        assert one.poll() is None
-
-
 def test_numbers_of_another_boot_name_nobody(tmp_path, job):
     """The same number with the same start time: only the boot tells that it is another process."""
     with process("sleep", "600") as other:
         told = {"pid": other.pid, "started": kin.started(other.pid), "boot_id": ANOTHER_BOOT}
-        assert swept(tmp_path, job, told) == []
-        assert other.poll() is None
-        assert swept(tmp_path, job, {**told, "boot_id": kin.boot_id()})[0]["pid"] == other.pid
+        assert left(tmp_path, job, told).present() == []
+        found = left(tmp_path, job, {**told, "boot_id": kin.boot_id()})
+        assert [one.pid for one in found.present()] == [other.pid]
+        assert swept(found) == []
         assert other.wait(10) == -signal.SIGTERM
 
 
@@ -123,8 +169,9 @@ def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_no
         assert daemon.stdout is not None
         own, theirs = map(int, daemon.stdout.readline().split())
         try:
-            told = swept(tmp_path, job, {"boot_id": kin.boot_id()})
-            assert [entry["pid"] for entry in told] == [theirs]
+            found = left(tmp_path, job, {"boot_id": kin.boot_id()})
+            assert [one.pid for one in found.present()] == [theirs]
+            assert swept(found) == []
             assert daemon.stdout.readline() == b"ended\n"
             assert kin.look(own) is not None
             assert daemon.poll() is None

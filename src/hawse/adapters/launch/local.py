@@ -1,8 +1,8 @@
 """The launcher of this host: runners forked from a warm parent, found again by claim and proof.
 
 One task per runner follows its link. When a link ends, the files decide what became of the job: a recorded end is the
-truth; a living runner is reached again; else the job is lost, its remaining processes are dealt with, and the cause is
-told.
+truth; a living runner is reached again; else the job is lost, and told so at once, with the cause and with what it left
+behind. That is ended when the loss is committed (`sweep`), by a task of its own.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from typing import Any, NamedTuple
 from hawse.adapters.launch import remains, said
 from hawse.adapters.launch.link import Link
 from hawse.adapters.launch.parent import Parent
+from hawse.adapters.launch.remains import Remains
+from hawse.adapters.launch.sweep import Sweep
 from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
 from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.clock import Clock
-from hawse.ports.launcher import Ended, Report, Start
-from hawse.runner import claim
+from hawse.ports.launcher import Ended, Report, Start, Swept
+from hawse.runner import claim, kin
 
 log = logging.getLogger("hawse.launch")
 
 REPORTS_MAX = 4096  # waiting for the store; then the runners wait
 REACH_S = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)  # between tries to reach a runner that lives but does not answer
 FORGET_S = 2.0
+DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
 
 
 class Said(NamedTuple):
@@ -46,6 +49,7 @@ class LocalLauncher:
         self.clock = clock
         self._links: dict[str, Link] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
+        self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
 
     # -- starting and finding -----------------------------------------------------------------------------------------
@@ -107,11 +111,20 @@ class LocalLauncher:
         if exited is not None and exited.get("incarnation") == start.incarnation:
             await self._tell(said.ended(start, exited))
             return True
-        keep = start.order.leftovers == "keep"
-        behind = await asyncio.to_thread(remains.sweep, start.job, self._folder(start.job), start.attempt, keep=keep)
+        behind = await self._left_behind(start)
         outcome = Outcome(OutcomeKind.LOST, cause=remains.cause_of_loss(claimed))
-        await self._tell(Ended(start.job, start.attempt, outcome, left_behind=tuple(behind)))
+        is_swept = start.order.leftovers == "keep" or not behind
+        await self._tell(Ended(start.job, start.attempt, outcome, left_behind=behind, is_swept=is_swept))
         return True
+
+    async def _left_behind(self, start: Start) -> tuple[dict[str, Any], ...]:
+        left = await asyncio.to_thread(Remains, start.job, self._folder(start.job), start.attempt)
+        if await asyncio.to_thread(left.present):
+            await self.clock.sleep(DYING_S)
+        found = await asyncio.to_thread(left.present)
+        if not found:
+            await asyncio.to_thread(kin.remove_cgroup, left.cgroup)
+        return remains.told(found)
 
     async def _record(self, start: Start, name: str) -> dict[str, Any] | None:
         return await asyncio.to_thread(remains.record, self._folder(start.job), start.attempt, name)
@@ -155,11 +168,33 @@ class LocalLauncher:
     # -- asking -------------------------------------------------------------------------------------------------------
 
     async def stop(self, job: str, attempt: int, *, grace_s: float) -> None:
-        link = self._links.get(job)
-        if link is not None and link.start.attempt == attempt:
+        link, sweeping = self._links.get(job), self._sweeps.get((job, attempt))
+        if sweeping is not None:
+            sweeping[0].hurry(grace_s)
+        elif link is not None and link.start.attempt == attempt:
             await link.command("stop", grace_s=grace_s)
         elif job in self._followers and not self._followers[job].done():
             raise Unavailable(f"the runner of job {job} is not reached just now")
+
+    async def sweep(self, job: str, attempt: int, *, grace_s: float) -> None:
+        key = job, attempt
+        if key in self._sweeps:
+            return
+        left = await asyncio.to_thread(Remains, job, self._folder(job), attempt)
+        if key not in self._sweeps:
+            sweep = Sweep(left, self.clock, grace_s=grace_s)
+            self._sweeps[key] = sweep, asyncio.get_running_loop().create_task(self._sweep(key, sweep))
+
+    async def _sweep(self, key: tuple[str, int], sweep: Sweep) -> None:
+        while True:
+            try:
+                survived = await sweep.run()
+                break
+            except OSError as error:  # no descriptor to look with: a job must not stay lost for ever
+                log.warning("sweeping what job %s left behind failed, trying again: %s", key[0], error)
+                await self.clock.sleep(REACH_S[-1])
+        await self._tell(Swept(*key, survived=remains.told(survived)))
+        del self._sweeps[key]
 
     async def signal(self, job: str, signal: int) -> None:
         link = self._links.get(job)
@@ -191,9 +226,10 @@ class LocalLauncher:
         return f"{self.parent.jobs}/{job}"
 
     async def aclose(self) -> None:
-        for task in self._followers.values():
+        tasks = [*self._followers.values(), *(task for _, task in self._sweeps.values())]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._followers.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for link in list(self._links.values()):
             await link.aclose()
         self._links.clear()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from hawse.runner import claim, kin
 
-SWEEP_GRACE_S = 5.0  # SIGHUP came with the pty's end already; this is the second word
-SWEEP_STEP_S = 0.05
 COMMANDS_MAX = 100
 
 
@@ -43,36 +39,26 @@ def cause_of_loss(claimed: Mapping[str, Any] | None) -> str:
     return f"its runner (process {claimed.get('runner_pid')}) was killed"
 
 
-def sweep(job: str, job_dir: str, attempt: int, *, keep: bool) -> list[dict[str, Any]]:
-    """The processes that an attempt left without a runner;
+class Remains:
+    """The processes that an attempt left without a runner, as they can be found now and again."""
 
-    they are ended (TERM, grace, KILL) unless they are to be kept.
-    """
-    main = record(job_dir, attempt, claim.PROCESS) or {}
-    if main.get("boot_id") != kin.boot_id():
-        main = {}  # numbers of another boot name other processes
-    pid, started = main.get("pid"), main.get("started")
-    known = {"main": pid, "main_started": started} if isinstance(pid, int) and isinstance(started, int) else {}
+    def __init__(self, job: str, job_dir: str, attempt: int) -> None:
+        self.job = job
+        main = record(job_dir, attempt, claim.PROCESS) or {}
+        if main.get("boot_id") != kin.boot_id():
+            main = {}  # numbers of another boot name other processes
+        pid, started = main.get("pid"), main.get("started")
+        self.cgroup = str(main.get("cgroup", ""))
+        self._main = {"main": pid, "main_started": started} if isinstance(pid, int) and isinstance(started, int) else {}
 
-    def present() -> list[kin.Kin]:
-        return kin.of_job(job, cgroup=str(main.get("cgroup", "")), **known)
+    def present(self) -> list[kin.Kin]:
+        """Those that live."""
+        return kin.of_job(self.job, cgroup=self.cgroup, **self._main)
 
-    found = present()
-    told = [{"pid": one.pid, "command": kin.command(one.pid)} for one in found[:COMMANDS_MAX]]
-    if keep:
-        return told
-    deadline, number = time.monotonic() + SWEEP_GRACE_S, signal.SIGTERM
-    while found and time.monotonic() < deadline + SWEEP_GRACE_S:
-        for one in found:
-            kin.send(one, number)
-            kin.send(one, signal.SIGCONT)
-        time.sleep(SWEEP_STEP_S)
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL
-        found = present()
-    if not found:
-        kin.remove_cgroup(str(main.get("cgroup", "")))
-    return told
+
+def told(found: list[kin.Kin]) -> tuple[dict[str, Any], ...]:
+    """Processes for people."""
+    return tuple({"pid": one.pid, "command": kin.command(one.pid)} for one in found[:COMMANDS_MAX])
 
 
 def remove(job_dir: str) -> None:

@@ -70,9 +70,11 @@ def _ended(session: Session, grace_s: float | None, no_wait: bool) -> SessionInf
 
 
 def _tell(info: SessionInfo, no_wait: bool) -> int:
+    from hawse.cli.words import left_behind
+
     for job in info.jobs:
         for left in job.left_behind:
-            note(f"{info.name}/{job.name} left a process behind: {left.get('pid')} {left.get('command')}")
+            note(f"{info.name}/{job.name} left a process behind: {left_behind(left)}")
     if info.is_over:
         out(f"{info.name} has ended")
         return 0

@@ -119,14 +119,14 @@ def job_facts(job: JobInfo, session: SessionInfo, now: float) -> None:
     from hawse.cli.say import BOLD, out, paint
     from hawse.cli.table import facts
     from hawse.cli.words import command as command_words
-    from hawse.cli.words import duration, job_state, moment, outcome, size
+    from hawse.cli.words import duration, job_state, left_behind, moment, outcome, size
 
     out(paint(f"job {session.name}/{job.name}", BOLD, sys.stdout))
     again = f"attempt {job.attempt}" if job.attempt > 1 else ""
-    if again and job.outcome is not None and not job.is_over:
+    if again and job.outcome is not None and not job.is_over and job.state != "lost":
         again += f"; the one before: {outcome(job.outcome)}"
     end = (job.ended_at or now) - job.started_at if job.started_at else 0.0
-    left = "\n".join(f"{entry.get('pid')} {entry.get('command')}" for entry in job.left_behind)
+    left = "\n".join(map(left_behind, job.left_behind))
     facts(
         [
             ("id", job.id),

@@ -31,7 +31,7 @@ CREATE TABLE jobs (
     id text COLLATE "C" PRIMARY KEY,
     session text COLLATE "C" NOT NULL REFERENCES sessions (id),
     name text COLLATE "C" NOT NULL,
-    state text COLLATE "C" NOT NULL CHECK (state IN ('pending', 'starting', 'running', 'stopping', 'ended')),
+    state text COLLATE "C" NOT NULL CHECK (state IN ('pending', 'starting', 'running', 'stopping', 'lost', 'ended')),
     command text COLLATE "C" NOT NULL,
     tty boolean NOT NULL,
     created_at double precision NOT NULL,
@@ -101,7 +101,7 @@ CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     session text COLLATE "C" NOT NULL,
     kind text COLLATE "C" NOT NULL
-        CHECK (kind IN ('start_job', 'stop_job', 'cut_attachment', 'forget_runner', 'remove_history')),
+        CHECK (kind IN ('start_job', 'stop_job', 'sweep_job', 'cut_attachment', 'forget_runner', 'remove_history')),
     body text COLLATE "C" NOT NULL,
     attempts bigint NOT NULL CHECK (attempts >= 0),
     due_at double precision NOT NULL

@@ -32,7 +32,7 @@ CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     session TEXT NOT NULL REFERENCES sessions (id),
     name TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'starting', 'running', 'stopping', 'ended')),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'starting', 'running', 'stopping', 'lost', 'ended')),
     command TEXT NOT NULL,
     tty INTEGER NOT NULL CHECK (tty IN (0, 1)),
     created_at REAL NOT NULL,
@@ -102,7 +102,7 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     session TEXT NOT NULL,
     kind TEXT NOT NULL
-        CHECK (kind IN ('start_job', 'stop_job', 'cut_attachment', 'forget_runner', 'remove_history')),
+        CHECK (kind IN ('start_job', 'stop_job', 'sweep_job', 'cut_attachment', 'forget_runner', 'remove_history')),
     body TEXT NOT NULL,
     attempts INTEGER NOT NULL CHECK (attempts >= 0),
     due_at REAL NOT NULL

@@ -1,0 +1,72 @@
+"""Ending what a lost attempt left behind: SIGTERM, grace, SIGKILL, and in the end who survived that.
+
+The same order as a living runner's stop (spec 04, section 7), but nothing here is a subreaper: each look goes through
+all processes of the host, in a thread, and rarer the longer it takes. SIGTERM is said once to each process: many
+programs take a second one for "at once".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from hawse.adapters.launch.remains import Remains
+from hawse.ports.clock import Clock
+from hawse.runner import kin
+
+STEP_S, STEP_S_MAX = 0.05, 0.5
+KILL_S_MAX = 5.0  # what does not die then sits in the kernel or is somebody else's, and is told
+
+
+class Sweep:
+    """One sweep. grace_s: between SIGTERM and SIGKILL. `run` takes at most grace_s + KILL_S_MAX and one look."""
+
+    def __init__(self, remains: Remains, clock: Clock, *, grace_s: float) -> None:
+        self._remains = remains
+        self._clock = clock
+        self._kill_at = clock.monotonic() + grace_s
+        self._asked: set[tuple[int, int]] = set()
+        self._hurried = asyncio.Event()
+
+    def hurry(self, grace_s: float) -> None:
+        """SIGKILL in grace_s from now, if that is sooner."""
+        self._kill_at = min(self._kill_at, self._clock.monotonic() + grace_s)
+        self._hurried.set()
+
+    async def run(self) -> list[kin.Kin]:
+        """End them. Returns who lives still. If cancelled: some have been signalled; another run goes on."""
+        step_s = STEP_S
+        while True:
+            now = self._clock.monotonic()
+            is_killing = now >= self._kill_at
+            found = await asyncio.to_thread(self._kill if is_killing else self._ask)
+            if not found:
+                await asyncio.to_thread(kin.remove_cgroup, self._remains.cgroup)
+                return []
+            if is_killing and now >= self._kill_at + KILL_S_MAX:
+                return found
+            step_s = STEP_S if is_killing else min(step_s * 1.5, STEP_S_MAX, max(self._kill_at - now, STEP_S))
+            await self._pause(step_s)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+        self._hurried.clear()
+
+    def _ask(self) -> list[kin.Kin]:
+        found = self._remains.present()
+        for one in found:
+            if (one.pid, one.started) not in self._asked:
+                self._asked.add((one.pid, one.started))
+                kin.send(one, signal.SIGTERM)
+                kin.send(one, signal.SIGCONT)
+        return found
+
+    def _kill(self) -> list[kin.Kin]:
+        kin.kill_cgroup(self._remains.cgroup)
+        found = self._remains.present()
+        for one in found:
+            kin.send(one, signal.SIGKILL)
+        return found
