@@ -239,6 +239,12 @@ class Machine:
         assert found is not None
         return found
 
+    def job_pid(self, id: str, attempt: int = 1) -> int:
+        """The main process, as its runner wrote it down."""
+        found = claim.read(claim.attempt_dir(str(self.folder(id)), attempt), claim.PROCESS)
+        assert found is not None
+        return int(found["pid"])
+
     def kill_runner(self, id: str, attempt: int = 1) -> None:
         end(self.claimed(id, attempt)["runner_pid"])
 

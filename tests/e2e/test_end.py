@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from machine import end, is_alive, pids_in
 
+from hawse.runner import kin
+
 STUBBORN = "trap '' TERM HUP INT"
 
 
@@ -222,3 +224,51 @@ def test_a_job_gets_nothing_of_hawses_own(machine, places):
     # Python itself ignores SIGPIPE and SIGXFSZ; 32 and 33 are the C library's own and can be set by nobody
     assert int(ignored, 16) & ~(1 << 12 | 1 << 24 | 1 << 31 | 1 << 32) == 0
     assert rest == "False True"
+
+
+@pytest.mark.requirement("S3.5", "S4.1")
+@pytest.mark.parametrize("how", ["left alone", "coordinator killed", "all killed but the job"])
+def test_a_session_that_was_started_inside_another_outlives_it(machine, places, eventually, how):
+    """No coordinator ran: the inner session's coordinator, parent and runner descend from the outer one's job."""
+    machine.start()
+    go, mark = places.base / "go", places.base / "mark"
+    words = f"{sys.executable} -m hawse.cli new other -d -- sh -c 'trap \"\" HUP; echo $$ > {mark}; exec sleep 1000'"
+    script = program(f"while [ ! -e {go} ]; do sleep 0.05; done", words, "exec sleep 1001")
+    environ = {name: value for name, value in machine.environ.items() if name.startswith(("HAWSE_", "HOME", "XDG_"))}
+    outer = machine.new("outer", *script, tty={"columns": 80, "rows": 24}, env=environ)["jobs"][0]["id"]
+    machine.until("outer", "started")
+    machine.kill_parent()
+    machine.kill()
+    go.touch()
+    (pid,) = eventually(lambda: pids_in(mark))
+    inner = machine.job("other")["id"]
+    assert machine.claimed(outer)["runner_pid"] in _above(machine.pid)
+    assert machine.claimed(outer)["runner_pid"] in _above(machine.claimed(inner)["runner_pid"])
+    if how != "left alone":
+        machine.kill()
+    if how == "all killed but the job":
+        machine.kill_parent()
+        machine.kill_runner(inner)
+        assert machine.claimed(outer)["runner_pid"] in _above(pid), "handed to the outer job's runner"
+        end(machine.job_pid(outer))
+        eventually(lambda: not is_alive(machine.claimed(outer)["runner_pid"]), timeout_s=30)
+        assert is_alive(pid)
+        machine.start()
+        assert (machine.until("other")["outcome"]["kind"], is_alive(pid)) == ("lost", False)
+        assert machine.until("outer")["outcome"] == {"kind": "signalled", "code": None, "signal": 9, "cause": ""}
+        return
+    if how == "coordinator killed":
+        machine.start()
+    assert machine.end("outer", 0)["state"] == "ended"
+    assert is_alive(pid)
+    assert (machine.job("other")["state"], machine.job("other")["pid"]) == ("running", pid)
+    assert machine.end("other", 0)["state"] == "ended"
+    assert not is_alive(pid)
+
+
+def _above(pid: int) -> list[int]:
+    found = []
+    while pid > 1 and (one := kin.look(pid)) is not None:
+        pid = one.parent
+        found.append(pid)
+    return found

@@ -28,8 +28,8 @@ def test_stop_ends_the_whole_tree(rig):
     control = attempt.coordinator()
     link = attempt.attach("watch")
     link.until_output(b"ready")
-    rig.eventually(lambda: len(kin.tree(attempt.runner_pid)) == 3)
-    pids = [one.pid for one in kin.tree(attempt.runner_pid)]
+    rig.eventually(lambda: len(kin.tree(attempt.runner_pid, job=attempt.job)) == 3)
+    pids = [one.pid for one in kin.tree(attempt.runner_pid, job=attempt.job)]
     assert control.command("stop", grace_s=5)["ok"]
     exited = control.report("exited")
     assert exited["outcome"]["kind"] == "signalled"
@@ -113,6 +113,30 @@ def test_hawse_s_own_daemons_are_spared_with_what_they_started(rig, tmp_path):
     assert len(found) == 3
     for one in found:
         assert kin.send(one, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("tag", [b"HAWSE_JOB=%s-other", b"HAWSE_DAEMON="])
+def test_another_job_inside_this_one_outlives_it(rig, tag):
+    """Its runner has died and it was handed to this one: it is neither told, nor stopped, nor killed."""
+    name = f"{os.getpid()}-{rig.base.name}"
+    words = (tag % name.encode() if b"%" in tag else tag + name.encode()).decode()
+    attempt = rig.spawn("sh", "-c", f"{words} setsid sh -c 'sleep 617 & sleep 618' < /dev/null & echo on; wait")
+    control = attempt.coordinator()
+    attempt.attach("read").until_output(b"on")
+
+    def others():
+        found = [one for one in kin.everybody().values() if words.encode() + b"\0" in kin.environ(one.pid)]
+        return [one for one in found if kin.command(one.pid).startswith("sleep 61")]
+
+    rig.eventually(lambda: len(others()) == 2)
+    try:
+        control.command("stop", grace_s=0.1)
+        exited = control.report("exited")
+        assert (exited["outcome"]["kind"], exited["left_behind"]) == ("signalled", [])
+        assert len(others()) == 2
+    finally:
+        for one in [one for one in kin.everybody().values() if words.encode() + b"\0" in kin.environ(one.pid)]:
+            kin.send(one, signal.SIGKILL)
 
 
 def test_the_last_output_comes_before_exit(rig):

@@ -48,6 +48,42 @@ def test_it_is_found_by_its_tag(sleeper, eventually):
     assert kin.of_job("kin-test-2") == []
 
 
+def test_what_carries_another_job_s_tag_is_not_this_job_s(sleeper, eventually):
+    """A job that was started from inside a job, below a coordinator that has gone meanwhile: each ends by itself."""
+    program = "import subprocess, sys; print('up', flush=True); subprocess.run(['env', *sys.argv[1:]])"
+    theirs = ["HAWSE_JOB=kin-other", "sh", "-c", "env -i sleep 600 & wait"]
+    tag = {**os.environ, "HAWSE_JOB": "kin-test"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *theirs], env=tag, stdout=subprocess.PIPE, start_new_session=True
+    ) as own:
+        try:
+            other = eventually(lambda: [one for one in kin.of_job("kin-other") if "sh -c" in kin.command(one.pid)])[0]
+            below = eventually(lambda: [p for p in kin.children(other.pid) if kin.command(p) == "sleep 600"])[0]
+            assert {one.pid for one in kin.of_job("kin-other")} == {other.pid, below}
+            for found in (
+                kin.tree(os.getpid(), job="kin-test"),
+                kin.of_job("kin-test"),
+                kin.of_job("kin-test", main=own.pid, main_started=kin.started(own.pid)),  # by session and group too
+            ):
+                assert {own.pid, sleeper.pid} <= {one.pid for one in found}
+                assert not {other.pid, below} & {one.pid for one in found}
+            known = {one.pid for one in kin.of_job("none", main=other.pid, main_started=other.started)}
+            assert {other.pid, below} <= known, "the main process is its job's, whatever it has become"
+        finally:
+            for pid in {one.pid for job in ("kin-other", "kin-test") for one in kin.of_job(job)} - {sleeper.pid}:
+                kin.send(kin.look(pid), signal.SIGKILL)
+
+
+def test_a_tag_is_seen_behind_a_large_environment(eventually):
+    large = {f"A{n}": "x" * 100_000 for n in range(15)}
+    child = subprocess.Popen(["sleep", "600"], env={**large, "HAWSE_JOB": "kin-large"})
+    try:
+        eventually(lambda: [one.pid for one in kin.of_job("kin-large")] == [child.pid])
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_a_number_of_another_time_does_not_count(sleeper, eventually):
     one = eventually(lambda: kin.look(sleeper.pid))
     assert kin.of_job("none", main=one.pid, main_started=one.started + 1) == []
@@ -73,5 +109,5 @@ def test_nobody_is_there():
     assert kin.environ(2**22 + 1) == b""
     assert kin.children(2**22 + 1) == []
     assert kin.in_cgroup("/no/such/group") == []
-    kin.kill_cgroup("/no/such/group")
+    kin.kill_cgroup("/no/such/group", job="none")
     kin.remove_cgroup("/no/such/group")

@@ -91,9 +91,9 @@ class Ending:
         self._deadline = self.loop.after(seconds, call)
 
     def _kin(self) -> list[kin.Kin]:
-        main = self.job.process.pid if self.job.process is not None else 0
+        found = kin.tree(os.getpid(), job=self.order.job, main=self._main_pid, cgroup=self.cgroup)
         dead_main = self.outcome is not None
-        return [one for one in kin.tree(os.getpid(), cgroup=self.cgroup) if not (dead_main and one.pid == main)]
+        return [one for one in found if not (dead_main and one.pid == self._main_pid)]
 
     # -- a wish -------------------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Ending:
         self._kill_on()
 
     def _kill_on(self) -> None:
-        kin.kill_cgroup(self.cgroup)
+        kin.kill_cgroup(self.cgroup, job=self.order.job)
         remaining = self._kin()
         for one in remaining:
             kin.send(one, signal.SIGKILL)

@@ -5,8 +5,9 @@ so that double-forked daemons come back to it; lost when the runner dies. (2) a 
 hole, but rarely to be had. (3) the tag HAWSE_JOB in /proc/<pid>/environ: survives the runner, lost by programs that
 clear their environment. A process is the same only if its start time is the same too: numbers are used again.
 
-hawse's own daemons are spared with all that they started: a coordinator first started from a shell inside a session
-must not end with that session. They carry HAWSE_DAEMON in their environment.
+Strangers are spared with all that they started. hawse's own daemons, which carry HAWSE_DAEMON in their environment: a
+coordinator first started from a shell inside a session must not end with that session. And what carries the tag of
+another job: when such a coordinator, its parent and a runner of its have gone, that runner's job comes back to us.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TAG = b"HAWSE_JOB"
 SPARED = b"HAWSE_DAEMON"
 COMMAND_CHARACTERS_MAX = 200
 CGROUP_PREFIX = "hawse-"
-ENVIRON_BYTES_MAX = 1 << 20
+ENVIRON_BYTES_MAX = 8 << 20  # execve(2) takes at most 6 MiB; a process may show what it likes
 
 
 class Kin:
@@ -106,11 +107,11 @@ def command(pid: int) -> str:
     return data.replace(b"\0", b" ").strip().decode("utf-8", "replace")[:COMMAND_CHARACTERS_MAX]
 
 
-def tree(runner: int, *, cgroup: str = "") -> list[Kin]:
-    """All living processes below a living runner but hawse's own daemons and what they started.
+def tree(runner: int, *, job: str, main: int = 0, cgroup: str = "") -> list[Kin]:
+    """All living processes below a living runner but strangers and what they started.
 
-    Reads only the runner's own descendants: with a subreaper nothing leaves that tree, and a host may have many
-    runners.
+    main: the job's first process, which is the job's whatever it carries. Reads only the runner's own descendants: with
+    a subreaper nothing leaves that tree, and a host may have many runners.
     """
     found: list[Kin] = []
     seen = {runner, 1}
@@ -121,7 +122,7 @@ def tree(runner: int, *, cgroup: str = "") -> list[Kin]:
             continue
         seen.add(pid)
         one = look(pid)
-        if one is not None and not is_spared(pid):
+        if one is not None and (pid == main or not is_stranger(pid, job)):
             found.append(one)
             waiting += children(pid)
     return found
@@ -147,21 +148,24 @@ def of_job(job: str, *, main: int = 0, main_started: int = 0, cgroup: str = "") 
 
     main, main_started: the job's first process as process.json tells it. Its session and its group count only when it
     is still the same process or when their members carry the tag: numbers are used again. A process that carries the
-    tag is the job's also below a daemon of hawse: orphans go to whoever is above a dead runner.
+    tag is the job's also below a stranger: orphans go to whoever is above a dead runner.
     """
     all_of_them = everybody()
     below: dict[int, list[int]] = {}
     for one in all_of_them.values():
         below.setdefault(one.parent, []).append(one.pid)
-    tag = b"\0" + TAG + b"=" + job.encode() + b"\0"
-    me = os.getpid()
-    daemons = {pid for pid in all_of_them if is_spared(pid)}
-    spared = _below(daemons, below)
+    whose = {pid: owner(pid) for pid in all_of_them}
+    is_main_there = main in all_of_them and all_of_them[main].started == main_started
+    if is_main_there:
+        whose[main] = job
+    strangers = {pid for pid, name in whose.items() if name not in (None, job)}
+    spared = _below(strangers, below)
     roots = [pid for pid in in_cgroup(cgroup) if pid not in spared]
-    roots += [pid for pid in all_of_them if tag in environ(pid)]
-    if main in all_of_them and all_of_them[main].started == main_started:
-        roots += [pid for pid, one in all_of_them.items() if main in (one.session, one.group, pid)]
-    found = _below(roots, {pid: pids for pid, pids in below.items() if pid not in daemons}) - daemons - {1, me}
+    roots += [pid for pid, name in whose.items() if name == job]
+    if is_main_there:
+        roots += [pid for pid, one in all_of_them.items() if main in (one.session, one.group) and pid not in spared]
+    found = _below(roots, {pid: pids for pid, pids in below.items() if pid not in strangers})
+    found -= strangers | {1, os.getpid()}
     return [all_of_them[pid] for pid in sorted(found) if pid in all_of_them]
 
 
@@ -176,9 +180,18 @@ def _below(roots: Iterable[int], children: dict[int, list[int]]) -> set[int]:
     return found
 
 
-def is_spared(pid: int) -> bool:
-    """Is it one of hawse's own daemons?"""
-    return b"\0" + SPARED + b"=" in environ(pid)
+def owner(pid: int) -> str | None:
+    """The job whose tag it carries; empty for one of hawse's own daemons; None when it does not say."""
+    data = environ(pid)
+    if b"\0" + SPARED + b"=" in data:
+        return ""
+    _, found, rest = data.partition(b"\0" + TAG + b"=")
+    return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else None
+
+
+def is_stranger(pid: int, job: str) -> bool:
+    """Is it one of hawse's own daemons, or of another job?"""
+    return owner(pid) not in (None, job)
 
 
 def send(one: Kin, number: int) -> bool:
@@ -283,10 +296,10 @@ def in_cgroup(path: str) -> list[int]:
         return []
 
 
-def kill_cgroup(path: str) -> None:
-    """SIGKILL everything in a cgroup at once, also what is forking at this moment; not when a daemon of hawse is in
+def kill_cgroup(path: str, *, job: str) -> None:
+    """SIGKILL everything in a job's cgroup at once, also what is forking at this moment; not when a stranger is in
     it."""
-    if not path or any(is_spared(pid) for pid in in_cgroup(path)):
+    if not path or any(is_stranger(pid, job) for pid in in_cgroup(path)):
         return
     try:
         with open(f"{path}/cgroup.kill", "w", encoding="ascii") as file:

@@ -139,7 +139,7 @@ def _become(
         stage = "cwd"
         os.chdir(order.cwd)
         stage = "exec"
-        environment = {**order.env, b"HAWSE_JOB": order.job.encode()}
+        environment = {**order.env, kin.TAG: order.job.encode()}
         environment.setdefault(b"HAWSE_SESSION", order.session.encode())
         environment.pop(kin.SPARED, None)
         if os.getppid() != runner:

@@ -65,7 +65,7 @@ class Sweep:
         return found
 
     def _kill(self) -> list[kin.Kin]:
-        kin.kill_cgroup(self._remains.cgroup)
+        kin.kill_cgroup(self._remains.cgroup, job=self._remains.job)
         found = self._remains.present()
         for one in found:
             kin.send(one, signal.SIGKILL)
