@@ -90,7 +90,7 @@ def test_tagged_processes_are_ended_wherever_they_went(tmp_path, eventually, job
         with process(sys.executable, "-c", DEAF, env=tag) as deaf:
             eventually(lambda: _ignores(deaf.pid, signal.SIGTERM))
             found = left(tmp_path, job, {"pid": 0, "started": 0, "boot_id": kin.boot_id()})
-            assert {entry["pid"] for entry in remains.told(found.present())} == {one.pid, deaf.pid}
+            eventually(lambda: {entry["pid"] for entry in remains.told(found.present())} == {one.pid, deaf.pid})
             assert swept(found, grace_s=0.3) == []
             assert (one.wait(10), deaf.wait(10)) == (-signal.SIGTERM, -signal.SIGKILL)
             assert other.poll() is None
@@ -112,13 +112,25 @@ def test_a_sweep_asks_each_process_once(tmp_path, eventually, job):
         assert one.wait(10) == 0
 
 
-def test_a_sweep_ends_though_a_process_does_not_and_says_who_survived(tmp_path, monkeypatch, job):
+def test_a_sweep_ends_though_a_process_does_not_and_says_who_survived(tmp_path, eventually, monkeypatch, job):
     """One that sits in the kernel, or has become somebody else's, can't be ended."""
     monkeypatch.setattr(sweep, "KILL_S_MAX", 0.2)
     monkeypatch.setattr(kin, "send", lambda one, number: False)
     with process("sleep", "600", env={**os.environ, "HAWSE_JOB": job}) as one:
-        survived = swept(left(tmp_path, job, {"boot_id": kin.boot_id()}), grace_s=0.1)
+        found = left(tmp_path, job, {"boot_id": kin.boot_id()})
+        eventually(found.present)
+        survived = swept(found, grace_s=0.1)
         assert remains.told(survived) == ({"pid": one.pid, "command": "sleep 600"},)
+
+
+def test_one_look_that_finds_nobody_proves_nothing(tmp_path, monkeypatch, job):
+    """While a program is loaded its process shows no environment."""
+    with process("sleep", "600", env={**os.environ, "HAWSE_JOB": job}) as one:
+        found = left(tmp_path, job, {"boot_id": kin.boot_id()})
+        looks = iter([True, False])
+        monkeypatch.setattr(found, "present", lambda: [] if next(looks, False) else Remains.present(found))
+        assert swept(found) == []
+        assert one.wait(10) == -signal.SIGTERM
 
 
 def test_a_sweep_can_be_hurried(tmp_path, eventually, job):
@@ -154,7 +166,7 @@ def test_numbers_of_another_boot_name_nobody(tmp_path, job):
         assert other.wait(10) == -signal.SIGTERM
 
 
-def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_not(tmp_path, job):
+def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_not(tmp_path, eventually, job):
     """A runner that died leaves its job's processes to whoever is above it, and that may be a daemon of hawse."""
     program = (
         "import os, subprocess, sys, time;"
@@ -170,7 +182,7 @@ def test_a_daemon_and_what_it_runs_are_spared_but_a_tagged_orphan_below_it_is_no
         own, theirs = map(int, daemon.stdout.readline().split())
         try:
             found = left(tmp_path, job, {"boot_id": kin.boot_id()})
-            assert [one.pid for one in found.present()] == [theirs]
+            eventually(lambda: [one.pid for one in found.present()] == [theirs])
             assert swept(found) == []
             assert daemon.stdout.readline() == b"ended\n"
             assert kin.look(own) is not None

@@ -30,6 +30,7 @@ log = logging.getLogger("hawse.launch")
 REPORTS_MAX = 4096  # waiting for the store; then the runners wait
 REACH_S = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)  # between tries to reach a runner that lives but does not answer
 FORGET_S = 2.0
+LOOK_AGAIN_S = 0.02  # a process that executes a program at this moment can't be recognised
 DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
 
 
@@ -119,8 +120,7 @@ class LocalLauncher:
 
     async def _left_behind(self, start: Start) -> tuple[dict[str, Any], ...]:
         left = await asyncio.to_thread(Remains, start.job, self._folder(start.job), start.attempt)
-        if await asyncio.to_thread(left.present):
-            await self.clock.sleep(DYING_S)
+        await self.clock.sleep(DYING_S if await asyncio.to_thread(left.present) else LOOK_AGAIN_S)
         found = await asyncio.to_thread(left.present)
         if not found:
             await asyncio.to_thread(kin.remove_cgroup, left.cgroup)

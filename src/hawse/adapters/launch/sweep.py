@@ -16,6 +16,7 @@ from hawse.ports.clock import Clock
 from hawse.runner import kin
 
 STEP_S, STEP_S_MAX = 0.05, 0.5
+EMPTY_LOOKS = 2  # in a row: a process that executes a program at this moment can't be recognised
 KILL_S_MAX = 5.0  # what does not die then sits in the kernel or is somebody else's, and is told
 
 
@@ -36,18 +37,19 @@ class Sweep:
 
     async def run(self) -> list[kin.Kin]:
         """End them. Returns who lives still. If cancelled: some have been signalled; another run goes on."""
-        step_s = STEP_S
+        step_s, empty_looks = STEP_S, 0
         while True:
             now = self._clock.monotonic()
             is_killing = now >= self._kill_at
             found = await asyncio.to_thread(self._kill if is_killing else self._ask)
-            if not found:
+            empty_looks = 0 if found else empty_looks + 1
+            if empty_looks == EMPTY_LOOKS:
                 await asyncio.to_thread(kin.remove_cgroup, self._remains.cgroup)
                 return []
             if is_killing and now >= self._kill_at + KILL_S_MAX:
                 return found
-            step_s = STEP_S if is_killing else min(step_s * 1.5, STEP_S_MAX, max(self._kill_at - now, STEP_S))
-            await self._pause(step_s)
+            step_s = STEP_S if is_killing or not found else min(step_s * 1.5, STEP_S_MAX)
+            await self._pause(min(step_s, max(self._kill_at - now, STEP_S)))
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
