@@ -3,7 +3,9 @@
 Theory of operation. Three nets, each with holes of its own: (1) descendants of the runner, which is a child subreaper,
 so that double-forked daemons come back to it; lost when the runner dies. (2) a cgroup v2, where one may be made: no
 hole, but rarely to be had. (3) the tag HAWSE_JOB in /proc/<pid>/environ: survives the runner, lost by programs that
-clear their environment. A process is the same only if its start time is the same too: numbers are used again.
+clear their environment or fork on faster than we look, and not to be seen for a moment while a program is loaded: one
+look for a dead runner's job that finds nothing proves nothing. A process is the same only if its start time is the same
+too: numbers are used again.
 
 Strangers are spared with all that they started. hawse's own daemons, which carry HAWSE_DAEMON in their environment: a
 coordinator first started from a shell inside a session must not end with that session. And what carries the tag of
@@ -41,14 +43,17 @@ class Kin:
 
 
 def look(pid: int) -> Kin | None:
-    """A process as /proc shows it now; None when it is gone or a zombie."""
+    """A process as /proc shows it now; None when it is gone or a zombie.
+
+    One whose first thread has ended shows the same state as a zombie, but its other threads run on.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             data = file.read(1024)
     except OSError:
         return None
     fields = data[data.rfind(b")") + 2 :].split()
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+    if len(fields) < 20 or (fields[0] in (b"Z", b"X") and int(fields[17]) <= 1):
         return None
     return Kin(
         pid,
@@ -87,11 +92,26 @@ def everybody() -> dict[int, Kin]:
 
 def environ(pid: int) -> bytes:
     """A process's first environment, zero-separated, with a zero before it; empty when it may not be read."""
+    data = _first_bytes(f"/proc/{pid}/environ")
+    if not data:  # a thread that has ended shows nothing; the others of its process do
+        data = next(filter(None, (_first_bytes(f"/proc/{pid}/task/{one}/environ") for one in threads(pid))), b"")
+    return b"\0" + data if data else b""
+
+
+def _first_bytes(path: str) -> bytes:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return b"\0" + file.read(ENVIRON_BYTES_MAX)
+        with open(path, "rb") as file:
+            return file.read(ENVIRON_BYTES_MAX)
     except OSError:
         return b""
+
+
+def threads(pid: int) -> list[str]:
+    """A process's threads."""
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
 
 
 def command(pid: int) -> str:

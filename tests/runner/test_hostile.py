@@ -1,0 +1,44 @@
+"""Jobs that make their end hard, by mistake or on purpose."""
+
+import os
+import sys
+
+import pytest
+
+from hawse.runner import kin
+
+ALARM_S = 60  # each program here ends by itself after this, whatever the runner does
+
+HEADLESS = """
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(%d,)).start()
+os.write(1, b"up\\n")
+ctypes.CDLL(None).syscall(ctypes.c_long(%d), 0)
+"""
+EXIT_NUMBERS = {"x86_64": 60, "aarch64": 93}  # exit(2) of one thread; asm/unistd.h
+
+
+@pytest.mark.requirement("S3.5")
+@pytest.mark.skipif(os.uname().machine not in EXIT_NUMBERS, reason="the number of exit(2) is not known here")
+@pytest.mark.parametrize("is_main", [True, False], ids=["main", "child"])
+def test_a_process_whose_first_thread_has_ended_lives_and_is_ended(rig, is_main):
+    """It looks like a zombie; its other threads run on."""
+    program = HEADLESS % (ALARM_S, EXIT_NUMBERS[os.uname().machine])
+    words = [sys.executable, "-I", "-S", "-c", program]
+    attempt = rig.spawn(*words) if is_main else rig.spawn("sh", "-c", '"$@" & wait; exit 0', "sh", *words)
+    control = attempt.coordinator()
+    attempt.attach("read").until_output(b"up")
+    (pid,) = [attempt.process["pid"]] if is_main else kin.children(attempt.process["pid"])
+    rig.eventually(lambda: _state(pid) == "Z")
+    assert kin.look(pid) is not None
+    assert pid in [one.pid for one in kin.of_job(attempt.job)], "its environment is seen through its other threads"
+    control.command("stop", grace_s=600)
+    assert control.report("exited")["outcome"] == {"kind": "signalled", "signal": 15}
+    assert kin.look(pid) is None
+
+
+def _state(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(") ")[2][0]
+
+
