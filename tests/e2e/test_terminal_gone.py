@@ -212,6 +212,7 @@ def test_logging_out_ends_nothing(machine, places, window, eventually):
     login = pexpect.spawn("/bin/sh", ["-i"], env={**machine.environ, "PS1": "login$ "}, echo=False, timeout=30)
     login.delaybeforesend = None
     login.delayafterclose = 0
+    theirs = os.readlink(f"/proc/{login.pid}/fd/0")
     hawse = f"{sys.executable} -m hawse.cli"
     login.expect_exact("login$ ")
     script = f"echo $$ >> {pids}; echo printed here; while read l; do echo got $l; done"
@@ -236,7 +237,9 @@ def test_logging_out_ends_nothing(machine, places, window, eventually):
     assert all(map(is_alive, ours))
     assert machine.pid == coordinator
     terminals = [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in ours[:4] for fd in os.listdir(f"/proc/{pid}/fd")]
-    assert not [one for one in terminals if one.startswith("/dev/pts/") and not one.endswith("ptmx")]
+    own = os.readlink(f"/proc/{pids_in(pids)[0]}/fd/0")  # its runner holds the job's own one
+    assert not [one for one in terminals if one.startswith("/dev/pts/") and not one.endswith("ptmx") and one != own]
+    assert own != theirs
     screen = window("attach", "a/sh")
     screen.until("printed here")
     screen.type("again\r")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -42,3 +43,25 @@ def _state(pid):
         return file.read().rpartition(") ")[2][0]
 
 
+@pytest.mark.requirement("S0.4")
+@pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
+def test_a_job_that_closes_its_output_computes_on(rig, tmp_path, tty):
+    """No hangup, no busy waiting; what it opens again is read; its end is its own."""
+    until = time.monotonic() + 1
+    go, again = tmp_path / "go", "; echo again > /dev/tty" if tty else ""
+    script = f"echo up; exec < /dev/null > /dev/null 2>&1; while [ ! -e {go} ]; do sleep 0.05; done{again}; exit 3"
+    attempt = rig.spawn("sh", "-c", script, tty=tty)
+    attempt.attach("read").until_output(b"up")
+    before = _cpu(attempt.runner_pid)
+    rig.eventually(lambda: time.monotonic() > until)
+    assert attempt.record() is None
+    assert _cpu(attempt.runner_pid) - before < 0.3
+    go.touch()
+    assert attempt.ended()["outcome"] == {"kind": "exited", "code": 3}
+    assert attempt.read_log()[0] == (b"up\r\nagain\r\n" if tty else b"up\n")
+
+
+def _cpu(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -209,6 +209,7 @@ class Ending:
         except ChildProcessError:
             pass
         kin.remove_cgroup(self.cgroup)
+        self.job.last_output()
         if not self.job.outputs:
             self._outputs_ended()
         else:

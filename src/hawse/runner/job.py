@@ -156,6 +156,12 @@ class Job:
         if self._paced:
             self.unpace()
 
+    def last_output(self) -> None:
+        """The job is dead: what it wrote is read to its end."""
+        if self.process is not None and self.process.slave >= 0:
+            os.close(self.process.slave)
+            self.process.slave = -1
+
     def give_up_output(self) -> None:
         """Stop waiting for output: somebody else holds the terminal open, or the disk stays full and a stop was
         asked."""

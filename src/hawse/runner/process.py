@@ -32,15 +32,20 @@ class StartFailed(Exception):
 
 
 class Process:
-    """A started main process. terminal: the pty's master, or -1; outputs: descriptors to read, with their source."""
+    """A started main process. outputs: descriptors to read, with their source.
 
-    __slots__ = ("input_fd", "outputs", "pid", "pidfd", "started", "terminal")
+    terminal, slave: the pty's two ends, or -1. We hold the slave too: when the last one was closed, a master that is
+    closed in turn hangs up on a job that has only let go of its terminal, and one that is kept can't be waited on.
+    """
 
-    def __init__(self, pid: int, *, terminal: int, input_fd: int, outputs: dict[int, int]) -> None:
+    __slots__ = ("input_fd", "outputs", "pid", "pidfd", "slave", "started", "terminal")
+
+    def __init__(self, pid: int, *, terminal: int, input_fd: int, outputs: dict[int, int], slave: int = -1) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
         self.started = kin.started(pid)
         self.terminal = terminal
+        self.slave = slave
         self.input_fd = input_fd
         self.outputs = outputs
 
@@ -76,7 +81,7 @@ def start(order: Order, *, cgroup: str) -> Process:
         os.close(report_read)
     if said:
         os.waitpid(pid, 0)
-        for fd in {process.input_fd, *process.outputs} - {-1}:
+        for fd in {process.input_fd, process.slave, *process.outputs} - {-1}:
             os.close(fd)
         os.close(process.pidfd)
         raise _failure(said, order)
@@ -94,9 +99,8 @@ def _start_on_terminal(order: Order, cgroup: str, report: int) -> tuple[int, Pro
     pid = os.fork()
     if pid == 0:
         _become(order, cgroup, report, (slave, slave, slave), runner=runner, terminal=True)
-    os.close(slave)
     os.set_blocking(master, False)
-    return pid, Process(pid, terminal=master, input_fd=master, outputs={master: 1})
+    return pid, Process(pid, terminal=master, slave=slave, input_fd=master, outputs={master: 1})
 
 
 def _start_on_pipes(order: Order, cgroup: str, report: int) -> tuple[int, Process]:
