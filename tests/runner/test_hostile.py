@@ -65,3 +65,22 @@ def _cpu(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
+def test_a_lot_of_unread_output_at_the_end_is_kept(rig, tty):
+    """Somebody types who reads ever so slowly, so that the job is held back for them: what it wrote is all there."""
+    attempt = rig.spawn(
+        "sh", "-c", "head -c 3000000 /dev/zero; echo end", tty=tty,
+        limits={"pace_bytes": 1, "pace_s": 3, "drain_s": 0.05, "drain_clients_s": 1},
+    )  # fmt: skip
+    link = attempt.attach("control")
+
+    def ended():
+        link.read_once(0.05, size=20_000)
+        return attempt.record()
+
+    record = rig.eventually(ended, 60, what="exit.json")
+    assert record["outcome"] == {"kind": "exited", "code": 0}
+    assert record["log_end"] == 3_000_000 + (5 if tty else 4)
+    assert attempt.read_log()[0].endswith(b"\0end\r\n" if tty else b"\0end\n")

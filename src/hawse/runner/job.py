@@ -59,6 +59,7 @@ class Job:
             log.checkpoint = self.tracker.dump
         self._end_input = False
         self._paced = False
+        self._is_last = False
         self._index_timer: Timer | None = None
         self._sync_timer: Timer | None = None
         self._syncing = False
@@ -122,7 +123,7 @@ class Job:
             self._close_output(fd)
         elif status != REFUSED and self.roster is not None and self.roster.behind:
             self.roster.watch_slow()
-            if self.roster.must_pace():
+            if not self._is_last and self.roster.must_pace():
                 self._pace()
         self.relay.calm_until = self.log.indexed + int(self.limits.index_bytes)
         return status
@@ -146,7 +147,7 @@ class Job:
     def unpace(self) -> None:
         """Go on reading, unless a controller still needs the pause."""
         if self._paced and self.roster is not None:
-            if self.roster.must_pace():
+            if self.roster.must_pace() and not self._is_last:
                 return
             self._paced = False
             self._watch_outputs()
@@ -157,7 +158,9 @@ class Job:
             self.unpace()
 
     def last_output(self) -> None:
-        """The job is dead: what it wrote is read to its end."""
+        """The job is dead: what it wrote is read to its end, and nobody is waited for any more."""
+        self._is_last = True
+        self.unpace()
         if self.process is not None and self.process.slave >= 0:
             os.close(self.process.slave)
             self.process.slave = -1
