@@ -1,6 +1,7 @@
 """Jobs that make their end hard, by mistake or on purpose."""
 
 import os
+import signal
 import sys
 import time
 
@@ -9,6 +10,89 @@ import pytest
 from hawse.runner import kin
 
 ALARM_S = 60  # each program here ends by itself after this, whatever the runner does
+
+COMET = f"""
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)
+end = time.monotonic() + {ALARM_S}
+if os.fork():
+    while True: signal.pause()
+os.environ.clear(); os.setsid()
+os.write(1, b"up\\n"); null = os.open("/dev/null", os.O_RDWR)
+for fd in (0, 1, 2): os.dup2(null, fd)
+while time.monotonic() < end:
+    if os.fork(): os._exit(0)
+"""
+
+SWARM = f"""
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.alarm({ALARM_S}); os.write(1, b"up\\n")
+while True:
+    try:
+        if not os.fork():
+            signal.alarm({ALARM_S})
+            if not os.fork(): os.setsid()
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end: time.sleep(0.01)
+            os._exit(0)
+        while os.waitpid(-1, os.WNOHANG)[0]: pass
+    except OSError: pass
+    time.sleep(0.002)
+"""
+
+
+def mine(attempt):
+    """What lives below the attempt's runner."""
+    return kin.tree(attempt.runner_pid, job=attempt.job)
+
+
+@pytest.fixture
+def no_cgroup():
+    """What an order needs so that its runner gets no cgroup, wherever the tests run: its name is taken."""
+    values = {"job": f"hostile-{os.getpid()}-{os.urandom(4).hex()}", "incarnation": os.urandom(16).hex()}
+    path = f"{kin.own_cgroup()}/{kin.CGROUP_PREFIX}{values['job']}-{values['incarnation'][:16]}"
+    try:
+        os.mkdir(path)
+    except OSError:
+        yield values
+    else:
+        yield values
+        os.rmdir(path)
+
+
+@pytest.mark.requirement("S3.5")
+@pytest.mark.parametrize("program", [COMET, SWARM], ids=["comet", "swarm"])
+@pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
+@pytest.mark.parametrize("has_cgroup", [False, True], ids=["no cgroup", "cgroup where one can be had"])
+def test_what_forks_without_an_end_is_ended(rig, no_cgroup, program, tty, has_cgroup):
+    """A process that is another one at every look, and many at a time; both deaf, in sessions of their own."""
+    attempt = rig.spawn(sys.executable, "-I", "-S", "-c", program, tty=tty, **({} if has_cgroup else no_cgroup))
+    assert has_cgroup or attempt.process["cgroup"] == ""
+    control = attempt.coordinator()
+    attempt.attach("read").until_output(b"up")
+    control.command("stop", grace_s=0.1)
+    assert control.report("exited")["outcome"] == {"kind": "signalled", "signal": 9}
+    assert mine(attempt) == []
+    control.command("forget")
+    attempt.gone()
+    assert kin.of_job(attempt.job) == []
+
+
+def test_a_process_that_forked_twice_and_cleared_its_environment_is_found(rig, tmp_path):
+    program = (
+        "import os, sys, time\n"
+        "if os.fork(): time.sleep(0.3); os._exit(0)\n"
+        "os.setsid()\n"
+        "if os.fork(): os._exit(0)\n"
+        "for fd in (0, 1, 2): os.close(fd)\n"
+        "os.chdir('/'); os.execve('/bin/sleep', ['sleep', '619'], {})\n"
+    )
+    attempt = rig.spawn(sys.executable, "-I", "-S", "-c", program, tty=(80, 24))
+    (left,) = attempt.ended()["left_behind"]
+    assert left["command"] == "sleep 619"
+    assert kin.look(left["pid"]) is None
+
 
 HEADLESS = """
 import ctypes, os, threading, time
@@ -43,6 +127,22 @@ def _state(pid):
         return file.read().rpartition(") ")[2][0]
 
 
+@pytest.mark.requirement("S3.5")
+@pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
+def test_a_tree_that_was_stopped_is_ended_within_the_grace(rig, tty):
+    attempt = rig.spawn("sh", "-c", "sleep 620 & setsid sleep 620 & sh -c 'sleep 620; :' & echo up; wait", tty=tty)
+    control = attempt.coordinator()
+    attempt.attach("read").until_output(b"up")
+    rig.eventually(lambda: [kin.command(one.pid) for one in mine(attempt)].count("sleep 620") == 3)
+    everybody = mine(attempt)
+    for one in everybody:
+        assert kin.send(one, signal.SIGSTOP)
+    rig.eventually(lambda: all(_state(one.pid) == "T" for one in everybody))
+    control.command("stop", grace_s=600)
+    assert control.report("exited")["outcome"]["kind"] == "signalled"
+    assert mine(attempt) == []
+
+
 @pytest.mark.requirement("S0.4")
 @pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
 def test_a_job_that_closes_its_output_computes_on(rig, tmp_path, tty):
@@ -65,6 +165,15 @@ def _cpu(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_last_words_of_what_was_left_behind_are_kept(rig):
+    """It prints when it is asked to end, after the main process ended."""
+    child = 'trap "echo saved; exit 0" TERM; echo up; while :; do sleep 0.05; done'
+    attempt = rig.spawn("sh", "-c", f"setsid sh -c '{child}' & sleep 0.3; exit 0")
+    record = attempt.ended()
+    assert len(record["left_behind"]) >= 1
+    assert attempt.read_log()[0].endswith(b"saved\n")
 
 
 @pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "terminal"])
