@@ -15,6 +15,7 @@ from litestar.params import QueryParameter
 from hawse.api.rest import attachment, event, job, log, schema, session, status
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
+from hawse.api.rest.lane import Lanes, served
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.api.rest.response import answered
 from hawse.domain.errors import Denied, Invalid, Problem
@@ -74,9 +75,10 @@ def _parameters(handler: Any) -> frozenset[str]:
 class Front:
     """What every request passes first and last."""
 
-    def __init__(self, desk: Desk, app: Litestar) -> None:
+    def __init__(self, desk: Desk, app: Litestar, lanes: Lanes) -> None:
         self._desk = desk
         self._app = app
+        self._lanes = lanes
         self._ids = map(f"{secrets.token_hex(4)}-%d".__mod__, itertools.count(1))
         self._callers: dict[int, Caller] = {}
         self._dated_at, self._date_header = 0, (b"date", b"")
@@ -100,8 +102,12 @@ class Front:
             caller = self._callers.get(peer.uid)
             if caller is None:
                 caller = self._callers[peer.uid] = Caller(principal=peer.principal)
-            scope["state"]["hawse"] = Visit(self._desk, caller, visit_id)
-            await self._app(scope, receive, told)
+            visit = scope["state"]["hawse"] = Visit(self._desk, caller, visit_id, scope["headers"])
+            call = self._lanes.found(scope, visit)
+            if call is None:
+                await self._app(scope, receive, told)
+            else:
+                await served(call, scope, receive, told)
         except Exception:
             _log.exception("request %s: %s %s failed", visit_id, scope["method"], scope["path"])
             if code:
@@ -139,4 +145,5 @@ async def refused(problem: Problem, visit_id: str, send: Send) -> None:
 
 def application(desk: Desk) -> Front:
     """The whole REST interface as one ASGI application; `state["peer"]` of each request is the Peer."""
-    return Front(desk, routes())
+    app = routes()
+    return Front(desk, app, Lanes(app, ALL))

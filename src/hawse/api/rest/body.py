@@ -37,7 +37,7 @@ async def raw_body(request: AnyRequest) -> bytes:
     visit = visit_of(request)
     if visit.body is None:
         parts, size, more = [], 0, True
-        if int(request.headers.get("content-length", "0")) > BODY_BYTES_MAX:
+        if int(visit.header("content-length", "0")) > BODY_BYTES_MAX:
             raise too_large()
         while more:
             message: Any = await request.receive()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from litestar import Request
 
@@ -35,15 +36,28 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 class Visit:
-    """One request: the desk it came to, who asks, its id in the coordinator's log, and its body once that was read."""
+    """One request: the desk it came to, who asks, its id in the coordinator's log, and its body once that was read.
 
-    __slots__ = ("body", "caller", "desk", "id")
+    headers: the first of each name, names in lower case.
+    """
 
-    def __init__(self, desk: Desk, caller: Caller, id: str) -> None:
+    __slots__ = ("body", "caller", "desk", "headers", "id")
+
+    def __init__(self, desk: Desk, caller: Caller, id: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.desk = desk
         self.caller = caller
         self.id = id
+        self.headers = dict(reversed([*headers]))
         self.body: bytes | None = None
+
+    @overload
+    def header(self, name: str) -> str | None: ...
+    @overload
+    def header(self, name: str, default: str) -> str: ...
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """A header's text (bytes as Latin-1, as HTTP has them); the default when there is none."""
+        value = self.headers.get(name.encode())
+        return default if value is None else value.decode("latin-1")
 
 
 AnyRequest = Request[Any, Any, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from litestar import Response, get
@@ -12,7 +12,7 @@ from hawse.api.rest import fields
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.limits import PAGE_DEFAULT
-from hawse.api.rest.response import answered
+from hawse.api.rest.response import Made, answered
 from hawse.domain.errors import Invalid
 from hawse.domain.event import Event
 from hawse.services import event as events
@@ -48,7 +48,7 @@ async def page(
     visit = visit_of(request)
     world, caller = visit.desk.world, visit.caller
     after = max(0, first - 1)
-    if STREAM_TYPE in request.headers.get("accept", ""):
+    if STREAM_TYPE in visit.header("accept", ""):
         after = _last_seen(request, after)
         found = await world.store.read(lambda view: session_of(view, caller, session))
         return EventStream(visit.desk, found.id, after)
@@ -62,7 +62,7 @@ async def page(
 
 
 def _last_seen(request: AnyRequest, after: int) -> int:
-    given = request.headers.get("last-event-id", "")
+    given = visit_of(request).header("last-event-id", "")
     if not given:
         return after
     if not given.isascii() or not given.isdecimal() or len(given) > 16:
@@ -70,19 +70,15 @@ def _last_seen(request: AnyRequest, after: int) -> int:
     return int(given)
 
 
-class EventStream(Response[Any]):
+class EventStream(Made):
     """A feed as response; one follower for as long as it listens."""
 
     def __init__(self, desk: Desk, session: str, after: int) -> None:
-        super().__init__(b"", media_type=STREAM_TYPE)
         self.desk = desk
         self.session = session
         self.after = after
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        return self._serve
-
-    async def _serve(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
         async with asyncio.TaskGroup() as both:
             writer = both.create_task(self._write(send))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 from litestar import Response, get
@@ -10,6 +10,7 @@ from litestar.params import QueryParameter
 
 from hawse.api.rest import fields, limits
 from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.response import Made
 from hawse.ports.log import Piece
 from hawse.services import log as logs
 
@@ -72,11 +73,10 @@ def told_in_headers(piece: Piece) -> Piece:
     return Piece(data=data, first=piece.first, next=end, end=piece.end, damaged=damaged, spans=spans)
 
 
-class Bytes(Response[bytes]):
+class Bytes(Made):
     """A piece of a log, sent in parts so that a slow reader holds little of it in its connection."""
 
     def __init__(self, piece: Piece, *, state: str) -> None:
-        super().__init__(b"", media_type=MEDIA_TYPE)
         self.piece = piece
         told = {
             "content-type": MEDIA_TYPE,
@@ -94,10 +94,7 @@ class Bytes(Response[bytes]):
             )
         self.told = [(name.encode(), value.encode("ascii")) for name, value in told.items()]
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        return self._serve
-
-    async def _serve(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.told})
         data = memoryview(self.piece.data)
         for start in range(0, max(1, len(data)), SEND_BYTES):

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from hawse.api.rest.caller import AnyRequest, visit_of
@@ -56,7 +55,7 @@ def document(problem: Problem, *, status: int, request: str) -> bytes:
 
 def answer(
     request: AnyRequest, problem: Problem, *, status: int | None = None, headers: Iterable[Header] = ()
-) -> Response[bytes]:
+) -> Answer:
     """The response that tells the problem; with Retry-After where asking again helps by itself."""
     code = status or problem.http
     told = [_TYPE, *headers]
@@ -65,14 +64,14 @@ def answer(
     return Answer(document(problem, status=code, request=visit_of(request).id), code, told)
 
 
-def on_problem(request: AnyRequest, error: Problem) -> Response[bytes]:
+def on_problem(request: AnyRequest, error: Problem) -> Answer:
     """A domain error, as it is."""
     if error.http >= 500:
         _log.warning("request %s: %s: %s", visit_of(request).id, error.code, error.detail)
     return answer(request, error)
 
 
-def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+def on_http(request: AnyRequest, error: HTTPException) -> Answer:
     """What Litestar refused."""
     headers = [(b"allow", value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
     match error.status_code:
@@ -88,10 +87,10 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return on_mistake(request, error)
 
 
-def on_mistake(request: AnyRequest, error: Exception) -> Response[bytes]:
+def on_mistake(request: AnyRequest, error: Exception) -> Answer:
     """Our bug: the log has the traceback, the caller gets the request's id."""
     visit = visit_of(request)
-    _log.error("request %s: %s %s failed", visit.id, request.method, request.url.path, exc_info=error)
+    _log.error("request %s: %s %s failed", visit.id, request.method, request.scope["path"], exc_info=error)
     return answer(request, mistake(visit.id))
 
 
@@ -100,7 +99,7 @@ def mistake(visit_id: str) -> InternalError:
     return InternalError(f"hawse made a mistake; the coordinator's log has it under request {visit_id}")
 
 
-def on_answered(_request: AnyRequest, error: Answered) -> Response[bytes]:
+def on_answered(_request: AnyRequest, error: Answered) -> Answer:
     """A retry: the first answer again."""
     first = error.answer
     version = msgspec.json.decode(first.body, type=_Versioned).version
@@ -126,4 +125,13 @@ HANDLERS: dict[int | type[Exception], Any] = {
     HTTPException: on_http,
     Exception: on_mistake,
 }
-__all__ = ["HANDLERS", "MEDIA_TYPE", "ProblemDocument", "answer", "document"]
+
+
+def refusal(request: AnyRequest, error: Exception) -> Answer:
+    """The answer to what a handler raised, as Litestar would find it."""
+    tell = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
+    told: Answer = tell(request, error)
+    return told
+
+
+__all__ = ["HANDLERS", "MEDIA_TYPE", "ProblemDocument", "answer", "document", "refusal"]

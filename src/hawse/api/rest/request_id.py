@@ -49,8 +49,8 @@ class Once(Generic[T]):
 
 async def once(request: AnyRequest, status: int, encode: Callable[[T], bytes]) -> Once[T]:
     """The caller of a changing request, with the request id if the client gave one. Raises Invalid."""
-    caller = visit_of(request).caller
-    key = request.headers.get(HEADER)
+    visit = visit_of(request)
+    caller, key = visit.caller, visit.header(HEADER)
     if key is None:
         return Once(caller, status, encode)
     if not _KEY.fullmatch(key):
@@ -62,10 +62,10 @@ async def once(request: AnyRequest, status: int, encode: Callable[[T], bytes]) -
 
 async def _digest(request: AnyRequest) -> str:
     """What was asked: method, path, query, the headers that matter, body."""
-    scope = request.scope
+    scope, visit = request.scope, visit_of(request)
     digest = hashlib.blake2b(digest_size=20)
     parts = [scope["method"].encode(), scope["raw_path"], scope["query_string"]]
-    parts += [request.headers.get(name, "").encode("latin-1") for name in _DIGESTED]
+    parts += [visit.header(name, "").encode("latin-1") for name in _DIGESTED]
     for part in (*parts, await raw_body(request)):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()

@@ -17,25 +17,32 @@ Header = tuple[bytes, bytes]
 _JSON = (b"content-type", b"application/json")
 
 
-class Answer(Response[Any]):
+class Made(Response[Any]):
+    """What a handler returns: it sends itself. Nothing of Response's is used."""
+
+    def __init__(self) -> None: ...
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self.serve
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class Answer(Made):
     """A whole answer: status, headers, bytes."""
 
-    def __init__(self, body: bytes, status: int, headers: Iterable[Header]) -> None:  # nothing of Response's is used
+    def __init__(self, body: bytes, status: int, headers: Iterable[Header]) -> None:
         told = [*headers] if status == 204 else [*headers, (b"content-length", b"%d" % len(body))]  # RFC 9110, 8.6
         self._head: Any = {"type": "http.response.start", "status": status, "headers": told}
         self._body: Any = {"type": "http.response.body", "body": body, "more_body": False}
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        return self._serve
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(self._head)
         await send(self._body)
 
 
-def answered(
-    body: bytes, *, version: int | None = None, status: int = 200, headers: Iterable[Header] = ()
-) -> Response[Any]:
+def answered(body: bytes, *, version: int | None = None, status: int = 200, headers: Iterable[Header] = ()) -> Answer:
     """JSON bytes, with the object's version as ETag."""
     if version is not None:
         return Answer(body, status, (_JSON, (b"etag", b'"%d"' % version), *headers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hawse.api.rest.caller import AnyRequest
+from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.domain.errors import Invalid
 
 _TAG = re.compile(r'"([1-9][0-9]{0,15})"')
@@ -15,7 +15,7 @@ def expected(request: AnyRequest) -> int | None:
 
     Source: RFC 9110, 13.1.1; our tags are the version in quotes, and one tag is enough.
     """
-    given = request.headers.get("if-match")
+    given = visit_of(request).header("if-match")
     if given is None or given == "*":
         return None
     found = _TAG.fullmatch(given.strip())
