@@ -32,17 +32,20 @@ class Elsewhere(BaseException):
 
 
 class SqliteView(SqlView):
-    """Reads on one connection. rows_left: how many rows it may still touch; None: any number."""
+    """Reads on one connection. rows_left: how many rows it may still touch; None: any number.
+
+    One cursor for all statements: each is read to its end before the next.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: str, rows_left: int | None) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()
         self._path = path
         self.rows_left = rows_left
 
     def _all(self, name: str, parameters: Parameters) -> list[Columns]:
         try:
             statement = STATEMENTS[name]
-            cursor = self._connection.execute(statement.text, statement.places(parameters))
+            cursor = self._cursor.execute(statement.text, statement.places(parameters))
             if self.rows_left is None:
                 return cursor.fetchall()
             found = cursor.fetchmany(self.rows_left + 1)
@@ -58,7 +61,7 @@ class SqliteView(SqlView):
     def _one(self, name: str, parameters: Parameters) -> Columns | None:
         try:
             statement = STATEMENTS[name]
-            row: Columns | None = self._connection.execute(statement.text, statement.places(parameters)).fetchone()
+            row: Columns | None = self._cursor.execute(statement.text, statement.places(parameters)).fetchone()
         except sqlite3.Error as error:
             raise self._problem(error) from error
         except UnicodeEncodeError as error:
@@ -93,10 +96,10 @@ class SqliteUnit(SqliteView, SqlUnit):
     def _run(self, name: str, parameters: Parameters) -> int:
         try:
             if not self.wrote:
-                self._connection.execute("SAVEPOINT unit")
+                self._cursor.execute("SAVEPOINT unit")
                 self.wrote = True
             statement = STATEMENTS[name]
-            return self._connection.execute(statement.text, statement.places(parameters)).rowcount
+            return self._cursor.execute(statement.text, statement.places(parameters)).rowcount
         except sqlite3.Error as error:
             raise self._problem(error) from error
         except UnicodeEncodeError as error:
@@ -105,7 +108,8 @@ class SqliteUnit(SqliteView, SqlUnit):
     def _take(self, name: str, parameters: Parameters, session: str) -> int | None:
         if not self._run(name, parameters):  # RETURNING needs SQLite 3.35; RHEL 9 has 3.34
             return None
-        return self.last_seq(session)
+        known = self.last_seqs.get(session)
+        return SqlView.last_seq(self, session) if known is None else known + 1
 
     def _spend(self, count: int) -> None:
         if self.rows_left is not None:
@@ -117,8 +121,8 @@ class SqliteUnit(SqliteView, SqlUnit):
         """Keep or undo what it wrote. Raises sqlite3.Error."""
         if self.wrote:
             if not good:
-                self._connection.execute("ROLLBACK TO unit")
-            self._connection.execute("RELEASE unit")
+                self._cursor.execute("ROLLBACK TO unit")
+            self._cursor.execute("RELEASE unit")
 
 
 @dataclass(slots=True)

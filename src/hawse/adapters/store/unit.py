@@ -179,6 +179,10 @@ class SqlUnit(SqlView):
     def _spend(self, count: int) -> None:
         """Tell how many rows the next statement may touch, where a database cares."""
 
+    def last_seq(self, session: str) -> int:
+        """Known without asking when this unit has changed the session: nobody else can, until it is through."""
+        return self.last_seqs.get(session) or super().last_seq(session)
+
     # -- one change -------------------------------------------------------------------------------------------------
 
     def change(
