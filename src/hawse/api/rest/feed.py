@@ -228,10 +228,8 @@ class Feeds:
         def query(view: View) -> tuple[list[Event], bool]:
             return view.events(feed.session, after=feed.last, limit=PAGE), view.session(feed.session).state in LIVING
 
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                looked_at = loop.time()
                 events, lives = await self._store.read(query)
                 is_all = len(events) < PAGE
                 feed.add(events)
@@ -240,9 +238,10 @@ class Feeds:
                     feed.wake()
                 if feed.is_over:
                     return
-                if is_all:
+                if not events:
                     await self._store.wait_event(feed.session, after=feed.last, timeout_s=WAIT_S)
-                    await asyncio.sleep(max(0.0, looked_at + GATHER_S - loop.time()))
+                elif is_all:
+                    await asyncio.sleep(GATHER_S)  # then look at once: under load nobody waits to be woken
             except NotFound:
                 feed.is_over = True
                 feed.wake()
