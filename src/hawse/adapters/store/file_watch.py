@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _MODIFY, _NONBLOCK, _CLOEXEC = 0x2, 0x800, 0x80000
-_EVENTS_BYTES = 65536
+_EVENTS_BYTES = 4096  # writes to one file are one event until it is read
 
 
 class FileWatch:

@@ -56,6 +56,7 @@ class SqliteStore:
         self._writing = False
         self._loop = asyncio.get_running_loop()
         self._look: asyncio.TimerHandle | None = None
+        self._look_s = 0.0  # how long after the one before
         self._watch = self._watched()
         if self._watch is None:
             self._look_after(LOOK_S_UNTOLD)
@@ -148,11 +149,13 @@ class SqliteStore:
 
     def _log_was_written(self) -> None:
         """By whom is not said, and its commit is only seen once it has reached the disk: look now and again."""
-        self._look_after(LOOK_S_MIN)
+        if self._look is None or self._look_s > LOOK_S_MIN:
+            self._look_after(LOOK_S_MIN)
 
     def _look_after(self, seconds: float) -> None:
         if self._look is not None:
             self._look.cancel()
+        self._look_s = seconds
         self._look = None if self._closing else self._loop.call_later(seconds, self._look_for_others, seconds)
 
     def _look_for_others(self, waited_s: float) -> None:
