@@ -36,6 +36,7 @@ from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
 
 log = logging.getLogger("hawse.coordinator")
+GC_OBJECTS = 5000  # new ones between two looks for cycles: Python's 700 is less than some tens of requests under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
                 lines.take_stderr()
             gc.collect()
             gc.freeze()  # what was imported is never looked at again
+            gc.set_threshold(GC_OBJECTS, *gc.get_threshold()[1:])
             log.info("hawse %s serves %s (process %d, store %s)", __version__, places.socket, os.getpid(), kind)
             try:
                 await stop.wait()
