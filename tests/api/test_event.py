@@ -264,3 +264,44 @@ def test_a_stop_ends_feeds_and_long_polls(rest):
             http.close()
 
     rest.run(main())
+
+
+def test_who_reads_old_events_leaves_everybody_else_a_turn(rest):
+    """Many that come from the beginning, and clients that have gone, hold nobody up."""
+
+    async def main():
+        async with rest.stage() as stage:
+            session = (await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "a"})).json["id"]
+            async with rest.link(stage.path) as http:
+                for n in range(feed.OLD_PAGE * 4):
+                    await http.ask("PATCH", "/v1/sessions/a", {"description": f"{n}"})
+            store, reads, turns, most = stage.world.store, 0, 0, 0
+            plain = store.read
+
+            async def counted(query):
+                nonlocal reads
+                reads += 1
+                return await plain(query)
+
+            async def others():
+                nonlocal reads, turns, most
+                while True:
+                    most, reads, turns = max(most, reads), 0, turns + 1
+                    await asyncio.sleep(0)
+
+            async def follower():
+                count = 0
+                async for data in stage.desk.feeds.follow(session, after=0):
+                    count += data.count(b"\nevent: ")
+                    if count == feed.OLD_PAGE * 4 + 1:
+                        return
+
+            store.read = counted
+            ticking = asyncio.create_task(others())
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(follower() for _ in range(20)))
+            ticking.cancel()
+            assert most <= 2 + 20, f"{most} reads between two turns of the others"
+            assert turns > 20 * 4
+
+    rest.run(main())

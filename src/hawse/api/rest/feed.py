@@ -9,6 +9,9 @@ repeated.
 Under load a feed looks at most every GATHER_S: a hundred followers get one write each for many events instead of many
 writes each. The first event after a quiet time is sent at once.
 
+Followers that are behind the ring read the store one after another, a small page at a time, and everybody else has a
+turn in between: neither a hundred of them at once nor one whose client has gone holds up the coordinator.
+
 Followers are woken by one shared event per feed. One heartbeat for all followers wakes them when nothing happens.
 """
 
@@ -29,6 +32,7 @@ from hawse.ports.store import Store, View
 
 GATHER_S = 0.1  # at most 10 writes a second to each follower
 PAGE = 500
+OLD_PAGE = 100  # for one that is behind the ring: a few milliseconds of the loop
 RING_EVENTS_MAX = 2000
 RING_BYTES_MAX = 1024 * 1024
 BATCH_BYTES_MAX = 256 * 1024
@@ -125,6 +129,7 @@ class Feeds:
         self._tasks = tasks
         self._feeds: dict[str, Feed] = {}
         self._heart: asyncio.Task[None] | None = None
+        self._reading_old = asyncio.Lock()
         self._is_closed = False
 
     async def follow(self, session: str, *, after: int) -> AsyncGenerator[bytes, None]:
@@ -172,7 +177,9 @@ class Feeds:
         """One page behind the cursor, for a follower that is behind the ring. Empty: the records are gone."""
         while not self._is_closed:
             try:
-                events = await self._store.read(lambda view: view.events(session, after=cursor, limit=PAGE))
+                async with self._reading_old:
+                    await asyncio.sleep(0)  # a short read gives nobody else a turn, nor does sending to who has gone
+                    events = await self._store.read(lambda view: view.events(session, after=cursor, limit=OLD_PAGE))
             except NotFound:
                 return b"", cursor
             except Unavailable:
