@@ -199,6 +199,26 @@ def test_beyond_the_limit_the_one_that_waited_longest_makes_room(rest):
     rest.run(main())
 
 
+def test_making_room_costs_the_same_however_many_are_there(rest):
+    """Each newcomer beyond the limit takes the place of one: nobody is looked through."""
+
+    async def main():
+        async with rest.stage(connections_max=50) as stage:
+            waiting = [await asyncio.open_unix_connection(stage.path) for _ in range(50)]
+            await rest.until(lambda: len(stage.listener._waiting) == 50)
+            first = next(iter(stage.listener._waiting))
+            waiting += [await asyncio.open_unix_connection(stage.path) for _ in range(30)]
+            await rest.until(lambda: first.transport.is_closing())
+            for number in range(30):
+                assert await waiting[number][0].read() == b""
+            await rest.until(lambda: len(stage.listener._waiting) == len(stage.listener.state.connections) == 50)
+            for _, writer in waiting:
+                writer.close()
+            await rest.until(lambda: not stage.listener._waiting)
+
+    rest.run(main())
+
+
 def test_when_all_are_busy_the_newcomer_is_told(rest):
     async def main():
         async with rest.stage(connections_max=3) as stage:

@@ -71,7 +71,6 @@ class Connection(HttpToolsProtocol):
         self._is_refused = False
         self.deadline = NEVER
         self.stalled_at = NEVER
-        self.turn = next(listener.turns)  # the lowest has waited longest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -81,12 +80,13 @@ class Connection(HttpToolsProtocol):
         except OSError:
             self.transport.abort()
             return
+        self._listener.waits(self)
         if not self._listener.admit(self):
             self.refuse(LimitReached(f"{self._listener.connections_max} connections are open and all are busy"), 503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._listener.lost()
+        self._listener.lost(self)
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused or self.transport.is_closing():
@@ -103,6 +103,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_body = True
         self.deadline = self._clock() + BODY_S
+        self._listener.busy(self)
         super().on_headers_complete()
         if self.scope["method"] != "HEAD":  # whose answers are heads alone
             self.cycle.transport = cast(asyncio.Transport, OneWrite(self.transport))
@@ -125,7 +126,7 @@ class Connection(HttpToolsProtocol):
             self.deadline = NEVER
             self._start_asgi_task(cycle, app)
         else:
-            self.turn = next(self._listener.turns)
+            self._listener.waits(self)
             self.deadline = self._clock() + (BODY_S if self._in_body else IDLE_S)
 
     def pause_writing(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import resource
 import socket
@@ -43,7 +42,7 @@ class Listener:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # `Front` and `Connection` say it better
         self.config.load()
         self.connections_max = connections_max or possible_connections()
-        self.turns = itertools.count()
+        self._waiting: dict[Connection, None] = {}  # for which nothing is being done; the first has waited longest
         self._desk = desk
         self._server: asyncio.Server | None = None
         self._sweep_at: asyncio.TimerHandle | None = None
@@ -59,15 +58,25 @@ class Listener:
             self._sweep_at = self.loop.call_later(SWEEP_S, self._sweep)
         if len(self._connections) <= self.connections_max:
             return True
-        others = (c for c in self._connections if c is not connection and c.is_waiting and not c.transport.is_closing())
-        oldest = min(others, key=lambda c: c.turn, default=None)
+        oldest = next((other for other in self._waiting if other is not connection), None)
         if oldest is None:
             return False
+        self.busy(oldest)  # it is leaving
         oldest.transport.abort()
         return True
 
-    def lost(self) -> None:
+    def waits(self, connection: Connection) -> None:
+        """From now on nothing is being done for it."""
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = None
+
+    def busy(self, connection: Connection) -> None:
+        """Something is being done for it."""
+        self._waiting.pop(connection, None)
+
+    def lost(self, connection: Connection) -> None:
         """A connection is gone."""
+        self.busy(connection)
         if not self._connections:
             self._emptied.set()
 
