@@ -64,10 +64,11 @@ class Lane:
             declared = taken and taken.kwarg_definition
             if part.type is not str or not isinstance(declared, PathParameter):
                 return None
-            if declared.min_length is None or declared.max_length is None or declared.pattern is None:
+            schema = declared.schema_extra or {}  # where fields.py declares what the domain checks
+            if not schema.keys() >= {"min_length", "max_length", "pattern"}:
                 return None
             pattern += f"/(?P<{part.name}>[^/]+)"
-            bounds.append(Bounds(declared.min_length, declared.max_length, re.compile(declared.pattern)))
+            bounds.append(Bounds(schema["min_length"], schema["max_length"], re.compile(schema["pattern"])))
         return cls(re.compile(pattern), tuple(bounds), handler.fn)
 
     def matched(self, path: str) -> dict[str, str] | None:
