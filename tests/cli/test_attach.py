@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pexpect
@@ -178,6 +180,67 @@ def test_keys(hawse, terminal):
     screen.type(KEY + KEY)
     screen.until("got quit")
     assert screen.detach() == 0
+
+
+DEAF = ["sh", "-c", "stty raw -echo; echo ready; exec sleep 600"]
+PASTE = "echo pasted > $HOME/pasted\r" * 40_000  # more than the runner, its socket and the kernel keep
+
+
+@pytest.fixture
+def outer_shell(hawse):
+    """A shell with job control on a terminal; outer_shell(words) types a hawse command there."""
+    shell = pexpect.spawn("bash", ["--norc", "-i"], env=hawse.environ | {"TERM": "xterm", "PS1": "out> "}, timeout=30)
+    shell.delaybeforesend = None
+    shell.delayafterclose = 0
+    shell.expect("out> ")
+
+    def typed(*words: str) -> pexpect.spawn:
+        shell.sendline(shlex.join([sys.executable, "-m", "hawse.cli", *words]))
+        return shell
+
+    yield typed
+    shell.close(force=True)
+
+
+def paste(shell: pexpect.spawn) -> None:
+    """As a terminal emulator does: as fast as it is taken."""
+    threading.Thread(target=lambda: os.write(shell.child_fd, PASTE.encode()), daemon=True).start()
+
+
+@pytest.mark.parametrize("how", ["key", "elsewhere"])
+def test_a_paste_that_the_job_does_not_read_traps_nobody_and_is_not_run_afterwards(hawse, outer_shell, how):
+    shell = outer_shell("new", "s", "--", *DEAF)
+    shell.expect("ready\r?\n")  # not the line above it, which was typed
+    if how == "key":
+        written = os.write(shell.child_fd, PASTE.encode())  # blocks until it is all taken
+        assert written == len(PASTE)
+        shell.send(KEY + "d")
+    else:
+        paste(shell)
+        hawse("detach", "s")
+    shell.expect("detached from s")
+    shell.expect("that were typed never reached s")
+    shell.expect("out> ")
+    shell.sendline("echo out$((1+1))")
+    shell.expect("out2")
+    assert not (Path(hawse.environ["HOME"]) / "pasted").exists()
+    assert attachments(hawse) == []
+
+
+def test_what_is_typed_to_a_slow_reader_all_comes(hawse, terminal, tmp_path):
+    """Also what waited in the client."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    script = f"stty raw -echo; echo ready; read go < {gate}; head -c 300000 | wc -c"
+    screen = terminal("new", "s", "--", "sh", "-c", script)
+    screen.until("ready")
+    sent = 0
+    while sent < 300_000:
+        sent += os.write(screen.child.child_fd, b"k" * min(100_000, 300_000 - sent))
+    gate.write_text("go\n")
+    screen.until("300000")
+    assert screen.ended() == 0
+    assert "dropped" not in screen.text
 
 
 def test_another_key(hawse, terminal, places):

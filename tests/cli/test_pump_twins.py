@@ -1,5 +1,6 @@
 """Both pumps do the same: whatever comes in whatever pieces, the same bytes go out and the same events are told."""
 
+import errno
 import os
 import socket
 
@@ -35,6 +36,7 @@ class Bench:
             keys=self.keys,
             modes=self.modes,
             sends_input=sends_input,
+            unsent_bytes_max=20_000,
         )
         self.shown = self.shown_errors = self.heard = b""
         self.socks = []
@@ -115,6 +117,8 @@ class Bench:
             "modes": modes,
             "plain": self.keys.is_plain(b"x"),
             "input": self.pump.input_fd >= 0,
+            "unsent": self.pump.unsent,
+            "lost": self.pump.lost,
         }
 
     def close(self):
@@ -253,7 +257,52 @@ def test_the_largest_frame(benches):
 def test_a_runner_that_takes_nothing_stops_the_typing(benches):
     play(benches, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 6])
     play(benches, [*[("hears", 5000), ("run",)] * 40, ("hears", 100_000), ("run",)])
-    assert benches[1].heard.count(b"k") == 6 * 9000
+    assert benches[1].heard.count(b"k") + benches[1].pump.lost == 6 * 9000
+    assert 20_000 < benches[1].heard.count(b"k") < 6 * 9000
+
+
+def test_the_detach_key_behind_a_paste_that_nobody_takes(benches):
+    play(benches, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 6, ("types", b"\x1cd")])
+    for bench in benches:
+        assert (python.KEY_DETACH, b"") in bench.run()
+
+
+def test_typing_counts_again_when_all_that_waited_is_taken(benches):
+    play(benches, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 6])
+    for bench in benches:
+        events = []
+        while bench.pump.unsent:
+            bench.hears(5000)
+            events += bench.run()
+        assert (python.INPUT_TAKEN, b"") in events
+    play(benches, [("hears", 100_000), ("types", b"again"), ("run",), ("hears", 100_000)])
+    assert benches[1].heard.endswith(b"again")
+
+
+def test_what_is_typed_before_the_welcome_waits_and_the_key_counts(benches):
+    play(benches, [("link",), ("types", b"early"), ("run",), ("hears", 1000), ("types", b"\x1c?"), ("run",)])
+    assert not benches[1].heard
+    play(benches, [("welcomed",), ("run",), ("hears", 1000)])
+    assert benches[1].heard == frame(terminal.INPUT, b"early")
+
+
+def test_what_a_link_takes_with_it_is_counted(benches):
+    play(benches, [("link",), ("types", b"early"), ("run",), ("unlink",), ("types", b"late"), ("run",)])
+    assert benches[1].pump.lost == len(frame(terminal.INPUT, b"early")) + len(b"late")
+
+
+def test_without_a_detach_key_nothing_is_read_while_anything_waits():
+    made = [Bench(engine, key=None) for engine in (python.Pump, core.Pump)]
+    try:
+        play(made, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 6])
+        for bench in made:
+            assert bench.pump.unsent < 20_000
+            assert bench.pump.lost == 0
+        play(made, [*[("hears", 5000), ("run",)] * 40, ("hears", 100_000), ("run",)])
+        assert made[1].heard.count(b"k") == 6 * 9000
+    finally:
+        for bench in made:
+            bench.close()
 
 
 def test_output_that_goes_nowhere(benches):
@@ -262,7 +311,7 @@ def test_output_that_goes_nowhere(benches):
         bench.fds[1] = (os.open(os.devnull, os.O_RDONLY), bench.fds[1][1])
         bench.output = bench.fds[1][0]
         bench.says(terminal.output(0, 1, b"x"))
-        assert bench.pump.run(1)[0] == python.OUTPUT_GONE
+        assert bench.pump.run(1) == (python.OUTPUT_GONE, b"%d" % errno.EPIPE)
 
 
 def test_a_signal_handler_may_raise_out_of_a_write_that_blocks(benches):

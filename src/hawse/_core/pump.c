@@ -12,9 +12,9 @@
 #include <time.h>
 
 /* pump.py */
-enum { RECEIVE_BYTES = 256 * 1024, TYPE_BYTES = 16 * 1024, WAKE_BYTES = 256 };
+enum { RECEIVE_BYTES = 256 * 1024, TYPE_BYTES = 16 * 1024, WAKE_BYTES = 256, UNSENT_BYTES_MAX = 4 * 1024 * 1024 };
 enum { LINK_GONE = -1, INPUT_GONE = -2, OUTPUT_GONE = -3, WOKEN = -4, KEY_DETACH = -5, KEY_HELP = -6, NONSENSE = -7,
-       TIMEOUT = -8 };
+       TIMEOUT = -8, INPUT_FULL = -9, INPUT_TAKEN = -10 };
 /* As long as an echo usually takes; the longest key's sequence, with room. */
 enum { ECHO_US = 250, KEYSTROKE_BYTES = 16 };
 /* modes.py: ESC [ ? 1 to 60 digits and semicolons, then h or l */
@@ -33,8 +33,10 @@ typedef struct {
     char sends_input, listens, keys_armed, runs;
     char awaits_echo; /* a keystroke was sent just now */
     char has_more; /* frames wait behind one that the owner must see first */
+    char is_full; /* what is typed goes nowhere until all that waits is taken */
     int key; /* the detach key; -1: none */
-    unsigned long long offset;
+    unsigned long long offset, lost;
+    size_t unsent_bytes_max;
     Bytes received, unsent;
     size_t mode_bytes; /* of an unfinished sequence in `mode` */
     unsigned char mode[MODE_PREFIX_BYTES + MODE_NUMBERS_MAX + 1];
@@ -48,24 +50,29 @@ size_of(const Bytes *bytes)
     return bytes->end - bytes->start;
 }
 
-/* Make room for more bytes after the end. -1: exception. */
+/* Make room for more bytes after the end. -1: exception. What is there is moved only when as much was taken before
+ * it: moving a long paste again and again would cost more than sending it.
+ */
 static int
 make_room(Bytes *bytes, size_t more)
 {
-    if (bytes->start) {
+    if (bytes->room - bytes->end >= more)
+        return 0;
+    if (bytes->start >= size_of(bytes)) {
         memmove(bytes->data, bytes->data + bytes->start, size_of(bytes));
         bytes->end -= bytes->start;
         bytes->start = 0;
     }
     if (bytes->room - bytes->end >= more)
         return 0;
-    unsigned char *grown = PyMem_Realloc(bytes->data, bytes->end + more);
+    size_t room = bytes->end + more;
+    unsigned char *grown = PyMem_Realloc(bytes->data, room);
     if (grown == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     bytes->data = grown;
-    bytes->room = bytes->end + more;
+    bytes->room = room;
     return 0;
 }
 
@@ -112,21 +119,34 @@ next_event(Pump *self)
 
 /* As much as the runner takes now; the rest waits. */
 static int
+put(Pump *self, const unsigned char *data, size_t size)
+{
+    ssize_t done;
+    do
+        done = send(self->socket_fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (done < 0 && errno == EINTR);
+    if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+        self->lost += size;
+        return 0; /* receiving will tell that the link is gone */
+    }
+    size_t sent = done < 0 ? 0 : (size_t)done;
+    return sent == size ? 0 : put_off(&self->unsent, data + sent, size - sent);
+}
+
+static int
 send_bytes(Pump *self, const unsigned char *data, size_t size)
 {
-    if (self->sock == NULL || self->sock == Py_None)
+    if (self->socket_fd < 0)
         return 0;
-    size_t sent = 0;
-    if (size_of(&self->unsent) == 0) {
-        ssize_t done;
-        do
-            done = send(self->socket_fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        while (done < 0 && errno == EINTR);
-        if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-            return 0; /* receiving will tell that the link is gone */
-        sent = done < 0 ? 0 : (size_t)done;
-    }
-    return sent == size ? 0 : put_off(&self->unsent, data + sent, size - sent);
+    return size_of(&self->unsent) ? put_off(&self->unsent, data, size) : put(self, data, size);
+}
+
+static void
+lose_unsent(Pump *self)
+{
+    self->lost += size_of(&self->unsent);
+    forget(&self->unsent);
+    self->is_full = 0;
 }
 
 static int
@@ -137,10 +157,16 @@ send_unsent(Pump *self)
         done = send(self->socket_fd, self->unsent.data + self->unsent.start, size_of(&self->unsent), MSG_DONTWAIT | MSG_NOSIGNAL);
     while (done < 0 && errno == EINTR);
     if (done < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-        forget(&self->unsent);
+        lose_unsent(self);
     if (done > 0)
         self->unsent.start += (size_t)done;
-    return 0;
+    if (size_of(&self->unsent))
+        return 0;
+    forget(&self->unsent);
+    if (!self->is_full)
+        return 0;
+    self->is_full = 0;
+    return tell(self, INPUT_TAKEN, NULL, 0);
 }
 
 /* data has room for a header before it */
@@ -149,8 +175,18 @@ send_typed(Pump *self, unsigned char *data, size_t size)
 {
     if (!self->sends_input)
         return 0;
+    if (self->socket_fd < 0 || self->is_full) {
+        self->lost += size;
+        return 0;
+    }
     put_header(data - HEADER_BYTES, (uint32_t)size, FRAME_INPUT);
-    return send_bytes(self, data - HEADER_BYTES, size + HEADER_BYTES);
+    if (self->listens && size_of(&self->unsent) == 0)
+        return put(self, data - HEADER_BYTES, size + HEADER_BYTES);
+    if (size_of(&self->unsent) + size <= self->unsent_bytes_max)
+        return put_off(&self->unsent, data - HEADER_BYTES, size + HEADER_BYTES);
+    self->is_full = 1; /* from here on nothing, until all is taken: a hole in the middle would make another text of it */
+    self->lost += size;
+    return tell(self, INPUT_FULL, NULL, 0);
 }
 
 static int
@@ -290,8 +326,10 @@ show(Pump *self, const unsigned char *data, size_t size, int fd)
             done = write(fd, data, size);
             error = errno;
         Py_END_ALLOW_THREADS
-        if (done < 0 && error != EINTR)
-            return tell(self, OUTPUT_GONE, NULL, 0);
+        if (done < 0 && error != EINTR) {
+            char number[16];
+            return tell(self, OUTPUT_GONE, number, (size_t)snprintf(number, sizeof number, "%d", error));
+        }
         if (PyErr_CheckSignals() < 0)
             return -1;
         if (done > 0) {
@@ -327,7 +365,7 @@ static int
 gone(Pump *self, int event)
 {
     self->socket_fd = -1;
-    forget(&self->unsent);
+    lose_unsent(self);
     return tell(self, event, NULL, 0);
 }
 
@@ -356,7 +394,7 @@ take_frames(Pump *self)
 static int
 socket_ready(Pump *self, short mask)
 {
-    if (mask & POLLOUT && size_of(&self->unsent) && send_unsent(self) < 0)
+    if (mask & POLLOUT && size_of(&self->unsent) && self->listens && send_unsent(self) < 0)
         return -1;
     if (!(mask & (POLLIN | POLLHUP | POLLERR | POLLNVAL)))
         return 0;
@@ -399,7 +437,7 @@ woken(Pump *self)
     return tell(self, WOKEN, numbers, (size_t)got);
 }
 
-/* What counts now, signals first. While the runner does not take what was typed, nothing more is read. */
+/* What counts now, signals first. Without a detach key nothing is read while the runner does not take what was typed. */
 static nfds_t
 choose(Pump *self, struct pollfd *chosen)
 {
@@ -407,8 +445,8 @@ choose(Pump *self, struct pollfd *chosen)
     nfds_t count = 0;
     chosen[count++] = (struct pollfd){.fd = self->wake_fd, .events = POLLIN};
     if (self->socket_fd >= 0)
-        chosen[count++] = (struct pollfd){.fd = self->socket_fd, .events = waits ? POLLIN | POLLOUT : POLLIN};
-    if (self->input_fd >= 0 && self->listens && !waits)
+        chosen[count++] = (struct pollfd){.fd = self->socket_fd, .events = waits && self->listens ? POLLIN | POLLOUT : POLLIN};
+    if (self->input_fd >= 0 && (self->key >= 0 || (self->listens && !waits)))
         chosen[count++] = (struct pollfd){.fd = self->input_fd, .events = POLLIN};
     return count;
 }
@@ -511,7 +549,7 @@ pump_link(Pump *self, PyObject *sock)
     self->socket_fd = fd > INT_MAX ? -1 : (int)fd;
     self->listens = sock == Py_None;
     forget(&self->received);
-    forget(&self->unsent);
+    lose_unsent(self);
     Py_RETURN_NONE;
 }
 
@@ -595,12 +633,14 @@ learn_key(Pump *self)
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"input_fd", "output_fd", "error_fd", "wake_fd", "keys", "modes", "sends_input", NULL};
+    static char *keywords[] = {"input_fd", "output_fd", "error_fd", "wake_fd", "keys", "modes", "sends_input",
+                               "unsent_bytes_max", NULL};
+    Py_ssize_t unsent_bytes_max = UNSENT_BYTES_MAX;
     int input_fd = -1, output_fd = -1, error_fd = -1, wake_fd = -1, sends_input = 1;
     PyObject *keys = NULL, *modes = NULL;
     State *state = core_state(type);
-    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$iiiiOOp:Pump", keywords, &input_fd, &output_fd, &error_fd,
-                                                      &wake_fd, &keys, &modes, &sends_input))
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$iiiiOOpn:Pump", keywords, &input_fd, &output_fd, &error_fd,
+                                                      &wake_fd, &keys, &modes, &sends_input, &unsent_bytes_max))
         return NULL;
     if (keys == NULL || modes == NULL) {
         PyErr_SetString(PyExc_TypeError, "Pump needs keys and modes");
@@ -615,6 +655,7 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->error_fd = error_fd;
     self->wake_fd = wake_fd;
     self->sends_input = (char)sends_input;
+    self->unsent_bytes_max = unsent_bytes_max < 0 ? 0 : (size_t)unsent_bytes_max;
     self->listens = 1;
     self->socket_fd = -1;
     Py_INCREF(keys);
@@ -663,6 +704,17 @@ pump_clear(Pump *self)
     return 0;
 }
 
+static PyObject *
+pump_unsent(Pump *self, void *Py_UNUSED(unused))
+{
+    return PyLong_FromSize_t(size_of(&self->unsent));
+}
+
+static PyGetSetDef pump_getset[] = {
+    {"unsent", (getter)pump_unsent, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMemberDef pump_members[] = {
     {"input_fd", T_INT, offsetof(Pump, input_fd), READONLY, NULL},
     {"output_fd", T_INT, offsetof(Pump, output_fd), READONLY, NULL},
@@ -673,6 +725,7 @@ static PyMemberDef pump_members[] = {
     {"sock", T_OBJECT, offsetof(Pump, sock), READONLY, NULL},
     {"sends_input", T_BOOL, offsetof(Pump, sends_input), 0, NULL},
     {"offset", T_ULONGLONG, offsetof(Pump, offset), 0, NULL},
+    {"lost", T_ULONGLONG, offsetof(Pump, lost), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -692,6 +745,7 @@ static PyType_Slot pump_slots[] = {
     {Py_tp_clear, pump_clear},
     {Py_tp_dealloc, pump_dealloc},
     {Py_tp_members, pump_members},
+    {Py_tp_getset, pump_getset},
     {Py_tp_methods, pump_methods},
     {0, NULL},
 };

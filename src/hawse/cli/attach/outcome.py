@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hawse.cli.attach.view import CLOSED, CUT, DETACHED, ENDED, View
 from hawse.cli.say import note
-from hawse.cli.words import outcome
+from hawse.cli.words import outcome, size
 
 EXIT_INTERRUPTED = 130
 _WHY = {
@@ -21,6 +21,12 @@ def attached_end(view: View, how: str) -> int:
     """After `attach` or `new`: 0 when the user left or the job ended; 1 when the job was lost or somebody cut the
     view.
     """
+    code = _attached_end(view, how)
+    _tell_dropped(view)
+    return code
+
+
+def _attached_end(view: View, how: str) -> int:
     name = view.name
     if how == DETACHED:
         note(f"[detached from {name}; return with: hawse attach {name}]")
@@ -42,6 +48,17 @@ def attached_end(view: View, how: str) -> int:
 
 def run_end(view: View, how: str) -> int:
     """After `run`: the job's own exit code; what is not an exit code is told."""
+    code = _run_end(view, how)
+    _tell_dropped(view)
+    return code
+
+
+def _tell_dropped(view: View) -> None:
+    if view.dropped:
+        note(f"[{size(view.dropped)} that were typed never reached {view.name} and are dropped]")
+
+
+def _run_end(view: View, how: str) -> int:
     name = view.name
     if how == ENDED:
         if view.outcome is not None and view.outcome.kind in ("lost", "failed"):

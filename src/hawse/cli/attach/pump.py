@@ -4,8 +4,11 @@ Per keystroke: poll, read, send; poll, receive, write. It knows frames, the deta
 link, a new size, the job's end) is an event for its owner, who calls run() again. It has no other state than what
 stands here, so a compiled twin may replace it.
 
-The socket never blocks it: what the runner does not take waits in `_unsent`, and typing is not read meanwhile. Writing
-to the terminal may block (somebody pressed Ctrl-S); a signal handler may then raise to get out.
+The socket never blocks it: what the runner does not take waits in `_unsent`. Where there is a detach key the terminal
+is read on meanwhile, since the key may stand behind a paste: up to `unsent_bytes_max` wait, and what is typed beyond,
+until all of them are taken, goes nowhere, is counted in `lost` and told as an event. Where there is none (a pipe)
+nothing is read as long as anything waits. Writing to the terminal may block (somebody pressed Ctrl-S); a signal handler
+may then raise to get out.
 """
 
 from __future__ import annotations
@@ -30,27 +33,34 @@ from hawse.wire.terminal import (
 
 RECEIVE_BYTES = 256 * 1024
 TYPE_BYTES = 16 * 1024
+UNSENT_BYTES_MAX = 4 * 1024 * 1024  # a paste that nobody reads; more than anybody has typed
 _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR | select.POLLNVAL
-_NOBODY = -9
+_NOBODY = -99
 _HEADER = Struct(">IB")
 _OFFSET = Struct(">QB")
 
 # Events beyond the frame types of wire.terminal, which are all positive.
 LINK_GONE, INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, NONSENSE, TIMEOUT = -1, -2, -3, -4, -5, -6, -7, -8
+INPUT_FULL, INPUT_TAKEN = -9, -10  # what is typed goes nowhere from now on; all that waited is taken, typing counts
 _OF_USER = (INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP)  # these outlast a link
 
 
 class Pump:
-    """input_fd: -1 when nothing is typed. wake_fd: readable when a signal came. offset: of the next output byte."""
+    """input_fd: -1 when nothing is typed. wake_fd: readable when a signal came. offset: of the next output byte.
+
+    unsent: bytes for the runner that it has not taken. lost: bytes for it that went nowhere; its owner sets it to 0.
+    The body of OUTPUT_GONE is the error's number.
+    """
 
     __slots__ = (
-        "_buffer", "_events", "_has_more", "_listens", "_poll", "_socket_fd", "_unsent", "error_fd",
-        "input_fd", "keys", "modes", "offset", "output_fd", "sends_input", "sock", "wake_fd",
+        "_buffer", "_events", "_has_more", "_is_full", "_listens", "_poll", "_socket_fd", "_unsent",
+        "_unsent_bytes_max", "error_fd", "input_fd", "keys", "lost", "modes", "offset", "output_fd", "sends_input",
+        "sock", "wake_fd",
     )  # fmt: skip
 
     def __init__(
         self, *, input_fd: int, output_fd: int, error_fd: int, wake_fd: int, keys: Keys, modes: Modes | None,
-        sends_input: bool = True,
+        sends_input: bool = True, unsent_bytes_max: int = UNSENT_BYTES_MAX,
     ) -> None:  # fmt: skip
         self.input_fd = input_fd
         self.output_fd = output_fd
@@ -60,14 +70,22 @@ class Pump:
         self.modes = modes
         self.sends_input = sends_input
         self.offset = 0
+        self.lost = 0
         self.sock: socket.socket | None = None
         self._socket_fd = -1
         self._buffer = b""
-        self._unsent = b""
+        self._unsent = bytearray()
+        self._unsent_bytes_max = unsent_bytes_max
+        self._is_full = False
         self._listens = True
         self._has_more = False
         self._events: list[tuple[int, bytes]] = []
         self._poll = select.poll()
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes for the runner wait for it to take them."""
+        return len(self._unsent)
 
     def link(self, sock: socket.socket | None) -> None:
         """Use this link from now on; None: there is none, only keys and signals count.
@@ -76,7 +94,8 @@ class Pump:
         """
         self.sock = sock
         self._socket_fd = -1 if sock is None else sock.fileno()
-        self._buffer = self._unsent = b""
+        self._buffer = b""
+        self._lose_unsent()
         self._has_more = False
         self._events = [event for event in self._events if event[0] in _OF_USER]
         self._listens = sock is None
@@ -93,30 +112,59 @@ class Pump:
         self._watch()
 
     def _watch(self) -> None:
-        """Poll what counts now. While the runner does not take what was typed, nothing more is read."""
+        """Poll what counts now. Without a detach key nothing is read while the runner does not take what was typed."""
         self._poll = select.poll()
         self._poll.register(self.wake_fd, _IN)
         if self._socket_fd >= 0:
-            self._poll.register(self._socket_fd, _IN | _OUT if self._unsent else _IN)
-        if self.input_fd >= 0 and self._listens and not self._unsent:
+            self._poll.register(self._socket_fd, _IN | _OUT if self._unsent and self._listens else _IN)
+        if self.input_fd >= 0 and (self.keys.key is not None or (self._listens and not self._unsent)):
             self._poll.register(self.input_fd, _IN)
 
     def send(self, frames: bytes) -> None:
         """Say something to the runner, in order with what is typed. Without a link it goes nowhere."""
-        if self.sock is None:
+        if self._socket_fd < 0:
             return
         if self._unsent:
             self._unsent += frames
-            return
+        else:
+            self._put(frames)
+
+    def _put(self, frames: bytes) -> None:
+        assert self.sock is not None
         try:
             sent = self.sock.send(frames, socket.MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError:
+            self.lost += len(frames)
             return  # receiving will tell that the link is gone
         if sent < len(frames):
-            self._unsent = frames[sent:]
+            self._put_off(frames[sent:])
+
+    def _put_off(self, frames: bytes) -> None:
+        was_empty = not self._unsent
+        self._unsent += frames
+        if was_empty:
             self._watch()
+
+    def _send_unsent(self) -> None:
+        assert self.sock is not None
+        try:
+            del self._unsent[: self.sock.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lose_unsent()
+        if not self._unsent:
+            if self._is_full:
+                self._is_full = False
+                self._events.append((INPUT_TAKEN, b""))
+            self._watch()
+
+    def _lose_unsent(self) -> None:
+        self.lost += len(self._unsent)
+        self._unsent.clear()
+        self._is_full = False
 
     def run(self, timeout_s: float | None = None) -> tuple[int, bytes]:
         """Move bytes until an event: a frame that is not output (type, body), or one of the negative events."""
@@ -142,10 +190,8 @@ class Pump:
 
     def _socket_ready(self, mask: int) -> None:
         assert self.sock is not None
-        if mask & _OUT and self._unsent:
-            frames, self._unsent = self._unsent, b""
-            self._watch()
-            self.send(frames)
+        if mask & _OUT and self._unsent and self._listens:
+            self._send_unsent()
         if not mask & (_IN | _GONE):
             return
         try:
@@ -191,12 +237,12 @@ class Pump:
             done = os.write(fd, data)
             while done < len(data):
                 done += os.write(fd, data[done:])
-        except OSError:
-            self._events.append((OUTPUT_GONE, b""))
+        except OSError as error:
+            self._events.append((OUTPUT_GONE, b"%d" % (error.errno or 0)))
 
     def _gone(self, event: int) -> None:
         self._socket_fd = -1
-        self._unsent = b""
+        self._lose_unsent()
         self._watch()
         self._events.append((event, b""))
 
@@ -212,15 +258,27 @@ class Pump:
             self._events.append((INPUT_GONE, b""))
             return
         if self.keys.is_plain(data):
-            if self.sends_input:
-                self.send(input_frames(data))
+            self._type(data)
             return
         for action, typed in self.keys.feed(data):
             if action == TYPED:
-                if self.sends_input:
-                    self.send(input_frames(typed))
+                self._type(typed)
             else:
                 self._events.append((KEY_DETACH if action == DETACH else KEY_HELP, b""))
+
+    def _type(self, data: bytes) -> None:
+        if not self.sends_input:
+            return
+        if self._socket_fd < 0 or self._is_full:
+            self.lost += len(data)
+        elif self._listens and not self._unsent:
+            self._put(input_frames(data))
+        elif len(self._unsent) + len(data) <= self._unsent_bytes_max:
+            self._put_off(input_frames(data))
+        else:  # from here on nothing, until all is taken: a hole in the middle would make another text of it
+            self._is_full = True
+            self.lost += len(data)
+            self._events.append((INPUT_FULL, b""))
 
 
 assert TYPE_BYTES <= CLIENT_BODY_BYTES_MAX

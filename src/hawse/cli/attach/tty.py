@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import termios
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 SIZE_DEFAULT = (80, 24)
+QUIET_MS, DISCARD_S_MAX, DISCARD_BYTES = 20, 1.0, 64 * 1024
 
 
 class Terminal:
@@ -34,14 +37,37 @@ class Terminal:
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self.fd, termios.TCSADRAIN, mode)
 
-    def restore(self) -> None:
-        """As before raw(). Safe to call twice, and when the terminal is gone."""
+    def restore(self) -> int:
+        """As before raw(). Safe to call twice, and when the terminal is gone.
+
+        What was typed and not read is dropped, with the rest of a paste that is just coming: the shell would take it
+        for commands. Returns how many bytes.
+        """
         if self._before is None:
-            return
+            return 0
+        dropped = self._discard()
         try:
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._before)
+            termios.tcsetattr(self.fd, termios.TCSAFLUSH, self._before)
         except (OSError, termios.error):
             pass  # the window was closed
+        return dropped
+
+    def _discard(self) -> int:
+        """Read until nothing comes for a moment, at most for a second: a terminal holds 4 KiB of a paste, its emulator
+        the rest.
+        """
+        waiting = select.poll()
+        waiting.register(self.fd, select.POLLIN)
+        dropped, until = 0, time.monotonic() + DISCARD_S_MAX
+        try:
+            while time.monotonic() < until and waiting.poll(QUIET_MS):
+                data = os.read(self.fd, DISCARD_BYTES)
+                if not data:
+                    break
+                dropped += len(data)
+        except OSError:
+            pass  # the window was closed
+        return dropped
 
 
 def scrolled_away(rows: int) -> bytes:

@@ -19,6 +19,7 @@ from hawse.cli.attach.keys import Keys, help_line, key_name
 from hawse.cli.attach.modes import Modes
 from hawse.cli.attach.tty import Terminal, scrolled_away, size
 from hawse.cli.attach.wake import Stuck, Wake
+from hawse.cli.words import size as byte_size
 from hawse.client.link_sync import connect_patiently
 from hawse.client.records import Outcome
 from hawse.domain.errors import Broken, Problem, Unavailable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 ENTRY_S = 10.0
 GOODBYE_S = 1.0
+DISCARDED_BYTES_TOLD = 256  # less is a key too many, or a terminal's answer that came too late
 MEND_S_MAX = 60.0  # as long as the coordinator keeps an attachment whose link is away
 ENDED, DETACHED, CUT, CLOSED, LEFT = "ended", "detached", "cut", "closed", "left"
 _SIGNALS = (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT, signal.SIGINT)
@@ -43,6 +45,7 @@ class View:
 
     raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
     offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
+    dropped: about how many typed bytes never reached the job.
     After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone, LEFT:
     Ctrl-C).
     """
@@ -66,6 +69,7 @@ class View:
         self.outcome: Outcome | None = None
         self.reason = ""
         self.message = ""
+        self.dropped = 0
         self._keys = keys
         self._start = start
         self._takes_input = takes_input
@@ -100,8 +104,11 @@ class View:
             except Stuck:
                 return LEFT
             finally:
+                unread = pump.unsent + pump.lost
                 self._unlink()
-                self._leave_terminal()
+                discarded = self._leave_terminal()
+                if unread or discarded >= DISCARDED_BYTES_TOLD:
+                    self.dropped = unread + discarded
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
@@ -171,7 +178,11 @@ class View:
         began, told = time.monotonic(), False
         while True:
             try:
-                return self._link()
+                is_linked = self._link()
+                if is_linked and self._pump.lost:
+                    self._tell(f"{byte_size(self._pump.lost)} that were typed were lost with the link")
+                    self._pump.lost = 0
+                return is_linked
             except (OSError, Unavailable) as error:
                 if time.monotonic() - began > MEND_S_MAX:
                     raise Unavailable(
@@ -220,6 +231,12 @@ class View:
                 return CLOSED
             if self._takes_input:
                 self._pump.send(frame(terminal.INPUT_END))
+        elif event == pumps.INPUT_FULL:
+            waits = byte_size(self._pump.unsent)
+            self._tell(f"it reads nothing: {waits} wait, and what is typed now is dropped until it has read them")
+        elif event == pumps.INPUT_TAKEN:
+            self._tell(f"it has read what waited; {byte_size(self._pump.lost)} that were typed meanwhile are gone")
+            self._pump.lost = 0
         elif event == pumps.OUTPUT_GONE:
             self._goodbye(CLOSED)
             return CLOSED
@@ -275,8 +292,17 @@ class View:
         raise Broken(f"the runner of {self.name} refuses: {said.get('detail')}", next_step=str(said.get("next") or ""))
 
     def _goodbye(self, reason: str = "asked") -> None:
-        """Say that we leave, and why; if that cannot be said, the runner sees that the link is gone."""
+        """Say that we leave, and why; if that cannot be said, the runner sees that the link is gone.
+
+        Behind typed bytes that the job does not read it would never be heard: then the coordinator says it.
+        """
         if self._sock is None:
+            return
+        if self._pump.unsent and self._attachment is not None:
+            try:
+                self.job.session.detach(self._attachment)
+            except (Problem, OSError):
+                pass
             return
         try:
             self._sock.settimeout(GOODBYE_S)
@@ -303,13 +329,15 @@ class View:
                 self._pump.link(None)
                 self._mended("its end is gone")
 
-    def _leave_terminal(self) -> None:
-        if self.raw:
-            try:
-                _write(1, self._modes.undo())
-            except OSError:
-                pass  # the window was closed
-            self._terminal.restore()
+    def _leave_terminal(self) -> int:
+        """The terminal as it was; how many bytes had been typed there and are dropped."""
+        if not self.raw:
+            return 0
+        try:
+            _write(1, self._modes.undo())
+        except OSError:
+            pass  # the window was closed
+        return self._terminal.restore()
 
     def _tell(self, text: str) -> None:
         """A line beside the output."""
