@@ -286,9 +286,18 @@ def test_what_is_typed_before_the_welcome_waits_and_the_key_counts(benches):
     assert benches[1].heard == frame(terminal.INPUT, b"early")
 
 
-def test_what_a_link_takes_with_it_is_counted(benches):
+def test_what_is_typed_while_there_is_no_link_waits_for_the_next(benches):
     play(benches, [("link",), ("types", b"early"), ("run",), ("unlink",), ("types", b"late"), ("run",)])
-    assert benches[1].pump.lost == len(frame(terminal.INPUT, b"early")) + len(b"late")
+    play(benches, [("link",), ("run",), ("welcomed",), ("run",), ("hears", 1000)])
+    assert benches[1].heard == frame(terminal.INPUT, b"early") + frame(terminal.INPUT, b"late")
+    assert benches[1].pump.lost == 0
+
+
+@pytest.mark.parametrize("how", ["hang_up", "link"])
+def test_what_a_link_takes_with_it_is_counted(benches, how):
+    play(benches, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 2, (how,), ("run",)])
+    assert benches[1].pump.unsent == 0
+    assert 0 < benches[1].pump.lost <= 2 * 9005
 
 
 def test_without_a_detach_key_nothing_is_read_while_anything_waits():

@@ -149,6 +149,15 @@ lose_unsent(Pump *self)
     self->is_full = 0;
 }
 
+/* What waited for a runner that listened went with it; what waits for the first that does, waits on. */
+static void
+unwelcome(Pump *self)
+{
+    if (self->listens)
+        lose_unsent(self);
+    self->listens = 0;
+}
+
 static int
 send_unsent(Pump *self)
 {
@@ -175,7 +184,7 @@ send_typed(Pump *self, unsigned char *data, size_t size)
 {
     if (!self->sends_input)
         return 0;
-    if (self->socket_fd < 0 || self->is_full) {
+    if (self->is_full) {
         self->lost += size;
         return 0;
     }
@@ -365,7 +374,7 @@ static int
 gone(Pump *self, int event)
 {
     self->socket_fd = -1;
-    lose_unsent(self);
+    unwelcome(self);
     return tell(self, event, NULL, 0);
 }
 
@@ -518,7 +527,7 @@ forget_events(Pump *self)
     for (Py_ssize_t at = 0; result == 0 && at < PyList_Size(self->events); at++) {
         PyObject *event = PyList_GetItem(self->events, at);
         long kind = PyLong_AsLong(PyTuple_GetItem(event, 0));
-        if (kind <= INPUT_GONE && kind >= KEY_HELP)
+        if ((kind <= INPUT_GONE && kind >= KEY_HELP) || kind == INPUT_FULL || kind == INPUT_TAKEN)
             result = PyList_Append(kept, event);
     }
     if (result < 0)
@@ -547,9 +556,8 @@ pump_link(Pump *self, PyObject *sock)
     core_replace(&self->sock, sock);
     self->has_more = 0;
     self->socket_fd = fd > INT_MAX ? -1 : (int)fd;
-    self->listens = sock == Py_None;
     forget(&self->received);
-    lose_unsent(self);
+    unwelcome(self);
     Py_RETURN_NONE;
 }
 
@@ -656,7 +664,6 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->wake_fd = wake_fd;
     self->sends_input = (char)sends_input;
     self->unsent_bytes_max = unsent_bytes_max < 0 ? 0 : (size_t)unsent_bytes_max;
-    self->listens = 1;
     self->socket_fd = -1;
     Py_INCREF(keys);
     self->keys = keys;

@@ -42,7 +42,7 @@ _OFFSET = Struct(">QB")
 # Events beyond the frame types of wire.terminal, which are all positive.
 LINK_GONE, INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, NONSENSE, TIMEOUT = -1, -2, -3, -4, -5, -6, -7, -8
 INPUT_FULL, INPUT_TAKEN = -9, -10  # what is typed goes nowhere from now on; all that waited is taken, typing counts
-_OF_USER = (INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP)  # these outlast a link
+_OF_USER = (INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, INPUT_FULL, INPUT_TAKEN)  # these outlast a link
 
 
 class Pump:
@@ -77,7 +77,7 @@ class Pump:
         self._unsent = bytearray()
         self._unsent_bytes_max = unsent_bytes_max
         self._is_full = False
-        self._listens = True
+        self._listens = False
         self._has_more = False
         self._events: list[tuple[int, bytes]] = []
         self._poll = select.poll()
@@ -90,15 +90,15 @@ class Pump:
     def link(self, sock: socket.socket | None) -> None:
         """Use this link from now on; None: there is none, only keys and signals count.
 
-        Nothing typed is sent before welcomed(): until then the runner takes no more than a few KiB.
+        Nothing typed is sent before welcomed(): until then the runner takes no more than a few KiB. What is typed while
+        nobody listens waits for the next one; what waited for one that did listen went with it.
         """
         self.sock = sock
         self._socket_fd = -1 if sock is None else sock.fileno()
         self._buffer = b""
-        self._lose_unsent()
+        self._unwelcome()
         self._has_more = False
         self._events = [event for event in self._events if event[0] in _OF_USER]
-        self._listens = sock is None
         self._watch()
 
     def welcomed(self) -> None:
@@ -160,6 +160,11 @@ class Pump:
                 self._is_full = False
                 self._events.append((INPUT_TAKEN, b""))
             self._watch()
+
+    def _unwelcome(self) -> None:
+        if self._listens:
+            self._lose_unsent()
+        self._listens = False
 
     def _lose_unsent(self) -> None:
         self.lost += len(self._unsent)
@@ -242,7 +247,7 @@ class Pump:
 
     def _gone(self, event: int) -> None:
         self._socket_fd = -1
-        self._lose_unsent()
+        self._unwelcome()
         self._watch()
         self._events.append((event, b""))
 
@@ -269,7 +274,7 @@ class Pump:
     def _type(self, data: bytes) -> None:
         if not self.sends_input:
             return
-        if self._socket_fd < 0 or self._is_full:
+        if self._is_full:
             self.lost += len(data)
         elif self._listens and not self._unsent:
             self._put(input_frames(data))
