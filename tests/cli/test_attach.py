@@ -134,12 +134,22 @@ def test_a_closed_window_ends_nothing(hawse, terminal, eventually):
 
 
 @pytest.mark.requirement("S0.3")
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGKILL],
+    ids=lambda number: number.name,
+)
 def test_a_killed_client_ends_nothing(hawse, terminal, eventually, number):
     screen = terminal("new", "s", "--", *SHELL)
     screen.until("in$")
     os.kill(screen.child.pid, number)
-    screen.ended()
+    code = screen.ended()
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 128 + number
+        assert "[left s; return with: hawse attach s]" in screen.text
+        assert b"\x1b[?25h" in screen.raw.split(b"in$")[-1]
     eventually(lambda: all(one["state"] != "attached" for one in attachments(hawse)))
     assert hawse.json("show", "s")["jobs"][0]["state"] == "running"
 
@@ -302,6 +312,48 @@ def test_stopped_and_continued(hawse, eventually):
     shell.sendline("exit")
     shell.expect(pexpect.EOF)
     shell.close()
+
+
+@pytest.mark.parametrize("is_continued_before", [False, True], ids=["fg", "CONT, then fg"])
+def test_stopped_without_a_chance_to_say_so(hawse, outer_shell, eventually, is_continued_before):
+    """kill -STOP: the shell has changed the terminal meanwhile; fg takes it again and shows the screen."""
+    shell = outer_shell("new", "s", "--", *SHELL)
+    shell.expect("\r\n.*in\\$")
+    eventually(lambda: attachments(hawse)[0]["state"] == "attached")
+    (client,) = children(shell.pid)
+    os.kill(client, signal.SIGSTOP)
+    shell.expect("Stopped")
+    shell.sendline("stty sane; echo out$((1+1))")
+    shell.expect("out2")
+    if is_continued_before:
+        os.kill(client, signal.SIGCONT)
+        eventually(lambda: state_of(client) == "T", what="it stops again: it may not use the terminal")
+    shell.sendline("fg")
+    shell.expect("in\\$")
+    shell.send("echo in$((3+3))\r")
+    shell.expect("in6")
+    shell.send(KEY + "d")
+    shell.expect("detached from s")
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_the_detach_key_where_there_is_none_leaves(hawse, terminal):
+    """Without a terminal of the job's own Ctrl-\\ is SIGQUIT, for us."""
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    screen = terminal("run", "s", "--name", "j", "--", "sh", "-c", "echo ready; exec sleep 600")
+    screen.until("ready")
+    screen.type(KEY)
+    assert screen.ended() == 128 + signal.SIGQUIT
+    assert "[left s/j; it goes on. Follow it: hawse logs -f s/j" in screen.text
+    screen = terminal("attach", "s/j")
+    screen.until("ready")
+    screen.type(KEY)
+    assert screen.ended() == 0
+    assert "[detached from s/j; return with: hawse attach s/j]" in screen.text
+    assert hawse.json("show", "s/j")["state"] == "running"
 
 
 def test_a_killed_runner_is_told_with_its_cause(hawse, terminal, places):

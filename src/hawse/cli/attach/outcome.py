@@ -19,7 +19,7 @@ _WHY = {
 
 def attached_end(view: View, how: str) -> int:
     """After `attach` or `new`: 0 when the user left or the job ended; 1 when the job was lost or somebody cut the
-    view.
+    view; 128 + n when signal n made us leave.
     """
     code = _attached_end(view, how)
     _tell_dropped(view)
@@ -40,10 +40,10 @@ def _attached_end(view: View, how: str) -> int:
         why = view.message or _WHY.get(view.reason, view.reason)
         note(f"[detached from {name}: {why}; return with: hawse attach {name}]")
         return 1
-    if how == CLOSED:
+    if how == CLOSED and not view.signal:
         return 1
-    note(f"[left {name}; return with: hawse attach {name}]")
-    return EXIT_INTERRUPTED
+    _left(f"[left {name}; return with: hawse attach {name}]")
+    return _signal_exit(view)
 
 
 def run_end(view: View, how: str) -> int:
@@ -68,7 +68,18 @@ def _run_end(view: View, how: str) -> int:
         why = "" if how == DETACHED else f" ({view.message or _WHY.get(view.reason, view.reason)})"
         note(f"[detached from {name}{why}; it goes on. Return with: hawse attach {name}]")
         return 0 if how == DETACHED else 1
-    if how == CLOSED:
+    if how == CLOSED and not view.signal:
         return 1
-    note(f"[left {name}; it goes on. Follow it: hawse logs -f {name}; return: hawse attach {name}]")
-    return EXIT_INTERRUPTED
+    _left(f"[left {name}; it goes on. Follow it: hawse logs -f {name}; return: hawse attach {name}]")
+    return _signal_exit(view)
+
+
+def _left(text: str) -> None:
+    try:
+        note(text)
+    except OSError:
+        pass  # SIGHUP: the terminal has gone
+
+
+def _signal_exit(view: View) -> int:
+    return 128 + view.signal if view.signal else EXIT_INTERRUPTED

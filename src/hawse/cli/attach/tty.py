@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import termios
@@ -24,7 +25,10 @@ class Terminal:
 
     def raw(self) -> None:
         """Every key as it is typed, every byte as it is printed. Raises OSError. Source: termios(3), cfmakeraw."""
-        mode = termios.tcgetattr(self.fd)
+        try:
+            mode = termios.tcgetattr(self.fd)
+        except termios.error as error:
+            raise OSError(*error.args) from None
         if self._before is None:
             self._before = [*mode[:6], list(mode[6])]
         mode[0] &= ~(
@@ -35,7 +39,7 @@ class Terminal:
         mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
         mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(self.fd, termios.TCSADRAIN, mode)
+        self._set(termios.TCSADRAIN, mode)
 
     def restore(self) -> int:
         """As before raw(). Safe to call twice, and when the terminal is gone.
@@ -47,10 +51,20 @@ class Terminal:
             return 0
         dropped = self._discard()
         try:
-            termios.tcsetattr(self.fd, termios.TCSAFLUSH, self._before)
-        except (OSError, termios.error):
+            self._set(termios.TCSAFLUSH, self._before)
+        except OSError:
             pass  # the window was closed
         return dropped
+
+    def _set(self, when: int, mode: list[Any]) -> None:
+        """Raises OSError. In the background it stops us (SIGTTOU), and fg interrupts it."""
+        while True:
+            try:
+                termios.tcsetattr(self.fd, when, mode)
+                return
+            except termios.error as error:
+                if error.args[0] != errno.EINTR:
+                    raise OSError(*error.args) from None
 
     def _discard(self) -> int:
         """Read until nothing comes for a moment, at most for a second: a terminal holds 4 KiB of a paste, its emulator

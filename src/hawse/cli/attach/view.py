@@ -37,7 +37,8 @@ GOODBYE_S = 1.0
 DISCARDED_BYTES_TOLD = 256  # less is a key too many, or a terminal's answer that came too late
 MEND_S_MAX = 60.0  # as long as the coordinator keeps an attachment whose link is away
 ENDED, DETACHED, CUT, CLOSED, LEFT = "ended", "detached", "cut", "closed", "left"
-_SIGNALS = (signal.SIGWINCH, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT, signal.SIGINT)
+_LEAVING = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # would end us with the terminal raw
+_SIGNALS = (*_LEAVING, signal.SIGQUIT, signal.SIGINT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 
 
 class View:
@@ -46,8 +47,8 @@ class View:
     raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
     offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
     dropped: about how many typed bytes never reached the job.
-    After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone, LEFT:
-    Ctrl-C).
+    After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone or we were
+    told to go, LEFT: Ctrl-C or Ctrl-\\), and in `signal` the signal that made us leave, if one did.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class View:
         self.reason = ""
         self.message = ""
         self.dropped = 0
+        self.signal = 0
         self._keys = keys
         self._start = start
         self._takes_input = takes_input
@@ -245,13 +247,17 @@ class View:
     def _signalled(self, numbers: bytes) -> str:
         self._wake.handled()
         for number in numbers:
-            if number in (signal.SIGHUP, signal.SIGTERM):
-                self._goodbye(CLOSED)
-                return CLOSED
+            if number in _LEAVING or number == signal.SIGQUIT:
+                self.signal = number
+                how = LEFT if number == signal.SIGQUIT else CLOSED
+                self._goodbye(CLOSED if how == CLOSED else "asked")
+                return how
             if number == signal.SIGWINCH and self.raw:
                 self._pump.send(terminal.resize(*size(1)))
             elif number == signal.SIGTSTP:
-                self._suspend()
+                return self._suspended()
+            elif number == signal.SIGCONT and self.raw and not self._resumed():
+                return ENDED
             elif number == signal.SIGINT:
                 self._interrupts += 1
                 if self._interrupts > 1 or not self._passes_interrupts or self.mode != "control" or self.raw:
@@ -312,22 +318,28 @@ class View:
 
     # -- the terminal -------------------------------------------------------------------------------------------------
 
-    def _suspend(self) -> None:
-        """Somebody stopped us (kill -TSTP): give the terminal back, stop, and show the screen again afterwards."""
+    def _suspended(self) -> str:
+        """Somebody stops us (kill -TSTP): give the terminal back, stop, and show the screen again afterwards."""
         self._leave_terminal()
         before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, before)
-        if self.raw:
-            self._terminal.raw()
-            self._unlink()
-            self._start = "screen"
-            try:
-                self._link()
-            except OSError:
-                self._slow = True  # the runner went meanwhile; the next look mends, with the screen
-                self._pump.link(None)
-                self._mended("its end is gone")
+        came = self._wake.take()
+        if self.raw and not self._resumed():
+            return ENDED
+        return self._signalled(bytes(number for number in came if number not in (signal.SIGTSTP, signal.SIGCONT)))
+
+    def _resumed(self) -> bool:
+        """We were stopped, perhaps without a chance to say so (SIGSTOP), and a shell has used the terminal meanwhile:
+        take it again, and show the screen. False when the job has ended.
+        """
+        try:
+            self._terminal.raw()  # in the background it stops us again, until fg
+            _write(1, self._modes.undo() + scrolled_away(size(1)[1]))
+        except OSError:
+            pass  # the window was closed; reading tells
+        self._slow = True
+        return self._mended("it was stopped")
 
     def _leave_terminal(self) -> int:
         """The terminal as it was; how many bytes had been typed there and are dropped."""

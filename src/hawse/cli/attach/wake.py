@@ -38,10 +38,17 @@ class Wake:
         return self
 
     def _came(self, number: int, _frame: FrameType | None) -> None:
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
             self.unhandled += 1
             if self.unhandled > 1:
                 raise Stuck
+
+    def take(self) -> bytes:
+        """The numbers of the signals that have come and were not read yet."""
+        try:
+            return os.read(self.fd, 256)
+        except BlockingIOError:
+            return b""
 
     def handled(self) -> None:
         """What came so far was dealt with."""
