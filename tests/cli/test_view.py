@@ -62,6 +62,35 @@ def test_the_coordinator_that_is_faster_than_the_last_bytes(tmp_path, capfd):
     assert capfd.readouterr().out == LOG.decode()
 
 
+@pytest.mark.parametrize(("is_over", "links"), [(False, 1), (True, 1), (True, 0)])
+@pytest.mark.parametrize("where", ["/dev/full", "a reader that left"])
+def test_output_that_cannot_be_written(tmp_path, capfd, where, is_over, links):
+    """Told, but for a reader that left a job that is over: `hawse run w -- seq 9 | head -1` is silent."""
+    reader, full = os.pipe() if where != "/dev/full" else (-1, os.open("/dev/full", os.O_WRONLY))
+    if reader >= 0:
+        os.close(reader)
+    kept = os.dup(1)
+    with FakeRunner(tmp_path / "r", [lambda hello: welcome(0) + part(0, 16)]) as runner:
+        job = FakeJob(runner, LOG, links=links)
+        shown = view(job)
+        os.dup2(full, 1)
+        try:
+            how = shown.run()
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(full)
+    job.is_over = is_over
+    assert run_end(shown, how) == (74 if where == "/dev/full" else 141)
+    said = ""
+    if where == "/dev/full":
+        said = "hawse: the output of s/job cannot be written: No space left on device\n"
+        said += "       all of it is kept: hawse logs s/job\n"
+    if not is_over:
+        said += "[left s/job; it goes on. End it: hawse signal s/job TERM]\n"
+    assert capfd.readouterr().err == said
+
+
 def test_somebody_cuts_it(tmp_path, capfd):
     with FakeRunner(tmp_path / "r", [lambda hello: welcome(0) + terminal.detach("stolen", "by ann")]) as runner:
         shown = view(FakeJob(runner, LOG, links=1))

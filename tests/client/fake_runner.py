@@ -83,6 +83,7 @@ class FakeJob:
         self.runner = runner
         self.log = log
         self.links = links
+        self.is_over = False
         self.resumed: list[str | None] = []
         self.info = JobInfo({"id": "j", "name": "job", "state": "running"})
         self._outcome = outcome or {"kind": "exited", "code": 0}
@@ -100,6 +101,8 @@ class FakeJob:
         return Admission(json.loads(json.dumps(raw)))
 
     def wait(self, timeout: float | None = None, *, until: str = "ended") -> JobInfo:
+        if self.is_over:
+            self.info = JobInfo({"id": "j", "name": "job", "state": "ended", "outcome": self._outcome})
         return self.info
 
     def logs(self, from_: int = 0):

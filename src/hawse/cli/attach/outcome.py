@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from hawse.cli.attach.view import CLOSED, CUT, DETACHED, ENDED, View
 from hawse.cli.say import note
 from hawse.cli.words import outcome, size
+from hawse.domain.errors import Problem
 
+JUST_ENDING_S = 0.2  # most jobs whose output is cut short are about to end; then nothing needs to be said
 EXIT_INTERRUPTED = 130
+EXIT_READER_LEFT = 141  # 128 + SIGPIPE, as a shell tells it
+EXIT_NOT_WRITTEN = 74  # EX_IOERR of sysexits(3)
 _WHY = {
     "asked": "somebody detached you",
     "stolen": "somebody took it",
@@ -68,10 +75,27 @@ def _run_end(view: View, how: str) -> int:
         why = "" if how == DETACHED else f" ({view.message or _WHY.get(view.reason, view.reason)})"
         note(f"[detached from {name}{why}; it goes on. Return with: hawse attach {name}]")
         return 0 if how == DETACHED else 1
+    if how == CLOSED and view.output_error and not view.raw:
+        return _output_gone(view)
     if how == CLOSED and not view.signal:
         return 1
     _left(f"[left {name}; it goes on. Follow it: hawse logs -f {name}; return: hawse attach {name}]")
     return _signal_exit(view)
+
+
+def _output_gone(view: View) -> int:
+    """Nobody reads what the job prints, or it cannot be written; a job that lives is not left without a word."""
+    reader_left = view.output_error == errno.EPIPE
+    try:
+        is_over = view.job.wait(JUST_ENDING_S).is_over
+    except (Problem, OSError):
+        is_over = False
+    if not reader_left:
+        note(f"hawse: the output of {view.name} cannot be written: {os.strerror(view.output_error)}")
+        note(f"       all of it is kept: hawse logs {view.name}")
+    if not is_over:
+        note(f"[left {view.name}; it goes on. End it: hawse signal {view.name} TERM]")
+    return EXIT_READER_LEFT if reader_left else EXIT_NOT_WRITTEN
 
 
 def _left(text: str) -> None:

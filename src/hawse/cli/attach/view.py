@@ -48,7 +48,8 @@ class View:
     offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
     dropped: about how many typed bytes never reached the job.
     After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone or we were
-    told to go, LEFT: Ctrl-C or Ctrl-\\), and in `signal` the signal that made us leave, if one did.
+    told to go, LEFT: Ctrl-C or Ctrl-\\), in `signal` the signal that made us leave, in `output_error` the number of
+    the error with which our output failed: each 0 when it was not so.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class View:
         self.message = ""
         self.dropped = 0
         self.signal = 0
+        self.output_error = 0
         self._keys = keys
         self._start = start
         self._takes_input = takes_input
@@ -105,6 +107,9 @@ class View:
                 return self._shown()
             except Stuck:
                 return LEFT
+            except _OutputGone as error:
+                self.output_error = error.errno or 0
+                return CLOSED
             finally:
                 unread = pump.unsent + pump.lost
                 self._unlink()
@@ -169,7 +174,10 @@ class View:
             for chunk in self.job.logs(self._pump.offset):
                 if chunk.problem:
                     self._tell(chunk.problem)
-                _write(2 if chunk.source == terminal.STDERR else 1, chunk.data)
+                try:
+                    _write(2 if chunk.source == terminal.STDERR else 1, chunk.data)
+                except OSError as error:
+                    raise _OutputGone(*error.args) from error
         return False
 
     def _mended(self, why: str) -> bool:
@@ -240,6 +248,7 @@ class View:
             self._tell(f"it has read what waited; {byte_size(self._pump.lost)} that were typed meanwhile are gone")
             self._pump.lost = 0
         elif event == pumps.OUTPUT_GONE:
+            self.output_error = int(body)
             self._goodbye(CLOSED)
             return CLOSED
         return ""
@@ -365,6 +374,10 @@ class View:
     def key(self) -> str:
         """The detach key's name."""
         return key_name(self._keys.key) if self._keys.key is not None else ""
+
+
+class _OutputGone(OSError):
+    """Our output cannot be written while the rest of an ended job's is shown."""
 
 
 def _write(fd: int, data: bytes) -> None:
