@@ -386,10 +386,27 @@ def test_what_cannot_be_attached(hawse, terminal):
     assert (done.returncode, "needs a terminal" in done.stderr) == (64, True)
     screen = terminal("attach", "s")
     assert screen.ended() == 0
-    assert "[s ended: exit code 3]" in screen.text
+    assert "[s ended: exit code 3; what it printed: hawse logs s]" in screen.text
     screen = terminal("attach", "nope")
     assert screen.ended() == 1
     assert "there is no session 'nope'" in screen.text
+
+
+@pytest.mark.parametrize(("command", "code"), [("/nowhere", 127), ("/etc/passwd", 126)])
+def test_a_command_that_never_ran_is_told(hawse, terminal, command, code):
+    for words in (["new", "s"], ["new", "k", "--keep"], ["run", "-t", "k"]):
+        screen = terminal(*words, "--", command)
+        assert screen.ended() == code
+        assert "never started: " in screen.text
+
+
+def test_a_detach_from_run_is_not_the_jobs_success(hawse, terminal):
+    """`hawse run -t s -- make && deploy` must not deploy."""
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    screen = terminal("run", "-t", "s", "--", *SHELL)
+    screen.until("in$")
+    assert screen.detach() == 130
+    assert "it goes on. Return with: hawse attach s/sh" in screen.text
 
 
 def test_run_on_a_terminal(hawse, terminal):

@@ -332,3 +332,26 @@ def test_events_from_beyond_the_last_one_are_told(hawse, eventually):
         done = hawse.run(*words, "--from", "1000")
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr == f"a has only {last} events, and has ended; none from 1000 on\n"
+
+
+@pytest.mark.parametrize(("command", "code"), [("/nowhere", 127), ("/etc/passwd", 126)])
+def test_a_detached_command_that_never_ran_is_told(hawse, command, code):
+    hawse("new", "-d", "k", "--keep", "--", "true")
+    for words in (["new", "-d", "s"], ["run", "-d", "k"]):
+        done = hawse.run(*words, "--", command)
+        assert done.returncode == code
+        assert done.stdout == ""
+        assert ": never started: " in done.stderr
+    told = json.loads(hawse("new", "s", "--json", "--", command, code=code))
+    assert told["jobs"][0]["outcome"]["code"] == code
+    assert json.loads(hawse("run", "k", "-d", "--json", "--", command, code=code))["outcome"]["code"] == code
+    assert hawse.run("new", "-d", "s", "--cwd", "/nowhere", "--", "true").returncode == 126
+
+
+def test_run_with_json_needs_to_be_detached(hawse):
+    """Else it would neither show the output nor exit with the job's code."""
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    done = hawse.run("run", "s", "--json", "--", "false")
+    assert done.returncode == 64
+    assert "add -d" in done.stderr
+    assert len(hawse.json("show", "s")["jobs"]) == 1

@@ -25,8 +25,8 @@ _WHY = {
 
 
 def attached_end(view: View, how: str) -> int:
-    """After `attach` or `new`: 0 when the user left or the job ended; 1 when the job was lost or somebody cut the
-    view; 128 + n when signal n made us leave.
+    """After `attach` or `new`: 0 when the user left or the job ended; 126 or 127 when it never ran; 1 when the job was
+    lost or somebody cut the view; 128 + n when signal n made us leave.
     """
     code = _attached_end(view, how)
     _tell_dropped(view)
@@ -41,8 +41,11 @@ def _attached_end(view: View, how: str) -> int:
     if how == ENDED:
         lost = view.outcome is not None and view.outcome.kind == "lost"
         more = f"; more: hawse show {name}" if lost or view.outcome is None else ""
+        if not view.was_shown:
+            more = more or f"; what it printed: hawse logs {name}"
         note(f"[{name} ended: {outcome(view.outcome) or 'its outcome is not known'}{more}]")
-        return 1 if lost else 0
+        never_ran = view.outcome is not None and view.outcome.kind == "failed"
+        return view.outcome.exit_code if view.outcome is not None and (lost or never_ran) else 0
     if how == CUT:
         why = view.message or _WHY.get(view.reason, view.reason)
         note(f"[detached from {name}: {why}; return with: hawse attach {name}]")
@@ -74,7 +77,7 @@ def _run_end(view: View, how: str) -> int:
     if how in (DETACHED, CUT):
         why = "" if how == DETACHED else f" ({view.message or _WHY.get(view.reason, view.reason)})"
         note(f"[detached from {name}{why}; it goes on. Return with: hawse attach {name}]")
-        return 0 if how == DETACHED else 1
+        return EXIT_INTERRUPTED if how == DETACHED else 1  # never 0: `hawse run -t s -- make && deploy`
     if how == CLOSED and view.output_error and not view.raw:
         return _output_gone(view)
     if how == CLOSED and not view.signal:

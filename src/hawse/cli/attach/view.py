@@ -46,7 +46,7 @@ class View:
 
     raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
     offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
-    dropped: about how many typed bytes never reached the job.
+    was_shown: it had not ended before. dropped: about how many typed bytes never reached the job.
     After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone or we were
     told to go, LEFT: Ctrl-C or Ctrl-\\), in `signal` the signal that made us leave, in `output_error` the number of
     the error with which our output failed: each 0 when it was not so.
@@ -73,6 +73,7 @@ class View:
         self.message = ""
         self.dropped = 0
         self.signal = 0
+        self.was_shown = False
         self.output_error = 0
         self._keys = keys
         self._start = start
@@ -100,6 +101,7 @@ class View:
             try:
                 if not self._link():
                     return ENDED
+                self.was_shown = True
                 if self.raw:
                     self._terminal.raw()
                     if self._start == "screen":

@@ -9,14 +9,15 @@ import click
 
 from hawse.cli.command_line import WithCommandLine, command_line
 from hawse.cli.options import Connection, Numbers, connected, json_option
-from hawse.cli.say import is_terminal, json_out, out
+from hawse.cli.say import is_terminal, json_out, note, out
 from hawse.domain.errors import Clash, Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hawse.client.api import Server, Session
+    from hawse.client.api import Job, Server, Session
 
 NAMES_TRIED_MAX = 5
+START_S = 10.0  # it takes milliseconds; on a machine that is so busy we do not hold up the caller
 
 
 @click.command(cls=WithCommandLine)
@@ -74,7 +75,9 @@ def command(
 ) -> int:
     """Start a session around COMMAND (default: your login shell) on a terminal of its own, and attach to it.
 
-    Without NAME it gets a friendly one. The session ends with its last job, unless --keep.
+    Without NAME it gets a friendly one. The session ends with its last job, unless --keep. With -d, with --json (which
+    does not attach either) or without a terminal it waits until COMMAND runs: 127 when there is none, 126 when it
+    cannot be run.
 
     \b
     hawse new demo -- vim notes.txt
@@ -99,17 +102,35 @@ def command(
     told = {os.fsdecode(key): os.fsdecode(value) for key, value in (pair(text, "--label") for text in labels)}
     server = connection.open()
     session = _created(server, name, job=spec, lease="never" if keep else "jobs", description=description, labels=told)
-    if as_json:
-        json_out(session.info.raw)
-        return 0
-    if not attach:
-        out(f"{session.name}  {session.id}")
-        out(f"attach with: hawse attach {session.name}")
-        return 0
-    from hawse.cli.commands.attach import attach_to
     from hawse.client.api import Job
 
-    return attach_to(Job(session, session.info.jobs[0]), mode="control")
+    job = Job(session, session.info.jobs[0])
+    if attach:
+        from hawse.cli.commands.attach import attach_to
+
+        return attach_to(job, mode="control")
+    code = start_code(job, session.name)
+    if as_json:
+        json_out((session.info if code == 0 else session.refresh()).raw)
+    elif code == 0:
+        out(f"{session.name}  {session.id}")
+        out(f"attach with: hawse attach {session.name}")
+    return code
+
+
+def start_code(job: Job, name: str) -> int:
+    """0 when the job's command runs, or is so slow to start that we do not wait; else 126 or 127, and why is told."""
+    from hawse.cli.words import outcome
+    from hawse.domain.errors import Problem
+
+    try:
+        how = job.wait(START_S, until="started").outcome
+    except Problem:
+        return 0  # it was made; how it goes can be asked later
+    if how is None or how.kind != "failed":
+        return 0
+    note(f"hawse: {name}: {outcome(how)}")
+    return how.exit_code
 
 
 def _created(server: Server, name: str | None, **rest: object) -> Session:

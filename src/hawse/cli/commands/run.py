@@ -67,18 +67,25 @@ def command(
     """Run a further COMMAND in a session, show its output and exit with its code.
 
     Standard input is forwarded when it is not a terminal. Ctrl-C interrupts the command; a second one leaves it
-    running.
+    running, as Ctrl-\\ d does with -t: 130, since nobody knows yet how it ends.
+
+    With -d it waits only until COMMAND runs: 127 when there is none, 126 when it cannot be run. --json needs -d.
 
     \b
     hawse run demo -- make test
     hawse run demo -- sort < names.txt
     """
     from hawse.cli.attach.tty import size
-    from hawse.cli.commands.new import pair
+    from hawse.cli.commands.new import pair, start_code
     from hawse.cli.target import session_at
     from hawse.client.spec import job_spec
 
     argv = command_line()
+    if as_json and not detached:
+        raise Invalid(
+            "--json tells about a job that goes on; without -d its own output is shown, and its code is ours",
+            next_step=f"add -d, and read the output with: hawse logs -f {name}",
+        )
     if not argv:
         raise Invalid("the command is missing", next_step=f"give a command after --: hawse run {name} -- COMMAND")
     forwards = not detached and not no_stdin and not tty and (forwards or not is_terminal(sys.stdin))
@@ -97,13 +104,14 @@ def command(
     session = session_at(connection.open(), name)
     job = session.add(spec)
     label = f"{session.name}/{job.name}"
-    if as_json:
-        json_out(job.info.raw)
-        return 0
     if detached:
-        out(f"{label}  {job.id}")
-        out(f"follow it with: hawse logs -f {label}")
-        return 0
+        code = start_code(job, label)
+        if as_json:
+            json_out(job.info.raw)
+        elif code == 0:
+            out(f"{label}  {job.id}")
+            out(f"follow it with: hawse logs -f {label}")
+        return code
     from hawse.cli.attach.config import detach_keys
     from hawse.cli.attach.keys import Keys
     from hawse.cli.attach.outcome import run_end
