@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pexpect
+import pyte
 import pytest
 from screen import KEY, Screen
 
@@ -377,6 +378,18 @@ def test_a_killed_coordinator_is_not_noticed(hawse, terminal):
     assert screen.detach() == 0
     back = terminal("attach", "s")
     back.until("still2")
+
+
+def test_insert_mode_and_title_do_not_stay(hawse, terminal):
+    """The title is kept on the terminal's stack and taken from there again, once each."""
+    script = r"printf '\033[4h\033]2;theirs\007ready'; exec sleep 600"
+    screen = terminal("new", "s", "--", "sh", "-c", script)
+    screen.until("ready")
+    assert pyte.modes.IRM in screen.screen.mode
+    assert screen.detach() == 0
+    assert pyte.modes.IRM not in screen.screen.mode
+    assert screen.raw.count(b"\x1b[22;2t") == screen.raw.count(b"\x1b[23;2t") == 1
+    assert screen.raw.index(b"\x1b[22;2t") < screen.raw.index(b"theirs") < screen.raw.index(b"\x1b[23;2t")
 
 
 def test_what_cannot_be_attached(hawse, terminal):

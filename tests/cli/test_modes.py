@@ -30,6 +30,10 @@ def test_a_full_screen_program_split_anywhere(at):
         assert mode in end
 
 
+def test_characters_overwrite_again():
+    assert b"\x1b[4;20l" in undone(b"\x1b[4h")
+
+
 def test_what_was_turned_off_again_is_left_alone():
     assert b"1049" not in undone(VIM, b"\x1b[?1049l\x1b[?2004l")
 

@@ -29,8 +29,11 @@ _OFF_BY_NATURE = (
     b"2004",
     b"2026",
 )
-# cursor shown; normal keypad; wrapping on; no modified keys; cursor shape, character set and colours as they were
-_PLAIN = b"\x1b[?25h\x1b>\x1b[?7h\x1b[0 q\x1b(B\x0f\x1b[m"
+# cursor shown; normal keypad; wrapping on; characters overwrite and a line feed is only that; cursor shape, character
+# set and colours as they were
+_PLAIN = b"\x1b[?25h\x1b>\x1b[?7h\x1b[4;20l\x1b[0 q\x1b(B\x0f\x1b[m"
+# The window's title on the terminal's own stack, and back; where there is none it stays. Source: ctlseqs, XTWINOPS 22.
+KEEP_TITLE, TITLE_BACK = b"\x1b[22;2t", b"\x1b[23;2t"
 
 
 class Modes:

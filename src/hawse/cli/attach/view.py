@@ -16,7 +16,7 @@ import time
 from hawse.cli.attach import pump as pumps
 from hawse.cli.attach.engine import Pump
 from hawse.cli.attach.keys import Keys, help_line, key_name
-from hawse.cli.attach.modes import Modes
+from hawse.cli.attach.modes import KEEP_TITLE, TITLE_BACK, Modes
 from hawse.cli.attach.tty import Terminal, scrolled_away, size
 from hawse.cli.attach.wake import Stuck, Wake
 from hawse.cli.words import size as byte_size
@@ -83,6 +83,7 @@ class View:
         self._terminal = Terminal(0)
         self._modes = Modes()
         self._sock: socket.socket | None = None
+        self._title_kept = False
         self._interrupts = 0
         self._slow = False
 
@@ -104,6 +105,7 @@ class View:
                 self.was_shown = True
                 if self.raw:
                     self._terminal.raw()
+                    self._keep_title()
                     if self._start == "screen":
                         _write(1, scrolled_away(size(1)[1]))
                 return self._shown()
@@ -346,18 +348,25 @@ class View:
         """
         try:
             self._terminal.raw()  # in the background it stops us again, until fg
+            self._keep_title()
             _write(1, self._modes.undo() + scrolled_away(size(1)[1]))
         except OSError:
             pass  # the window was closed; reading tells
         self._slow = True
         return self._mended("it was stopped")
 
+    def _keep_title(self) -> None:
+        if not self._title_kept:
+            self._title_kept = True
+            _write(1, KEEP_TITLE)
+
     def _leave_terminal(self) -> int:
         """The terminal as it was; how many bytes had been typed there and are dropped."""
         if not self.raw:
             return 0
+        title, self._title_kept = TITLE_BACK if self._title_kept else b"", False
         try:
-            _write(1, self._modes.undo())
+            _write(1, self._modes.undo() + title)
         except OSError:
             pass  # the window was closed
         return self._terminal.restore()
