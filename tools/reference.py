@@ -375,8 +375,8 @@ def errors_part() -> str:
     """)
     after = prose("""
         Beside them: 64 for wrong usage of the command line, 130 after Ctrl-C and after a detach from `hawse run`,
-        141 when the reader of the output left. `hawse run` and `hawse wait` exit with the job's own code, 128 + n when signal n ended it, 126 or 127 when it
-        could not be started, 1 when it was lost.
+        141 when the reader of the output left. `hawse run` and `hawse wait` exit with the job's own
+        code, 128 + n when signal n ended it, 126 or 127 when it could not be started, 1 when it was lost.
     """)
     picture = f"```\n{inspect.cleandoc(drawing[1])}\n```\n\n"
     return f"# Errors\n\nOne tree, by what you can do about it:\n\n{picture}{before}{table(head, rows)}{after}"
