@@ -455,6 +455,26 @@ def test_a_session_of_its_own_inside_itself_is_refused(hawse, terminal):
     assert screen.detach() == 0
 
 
+def test_sessions_that_would_show_each_other_are_refused(hawse, terminal):
+    """b shows a, c shows b: a may not show c."""
+    hawse_here = f"{sys.executable} -m hawse.cli"
+    screens = {}
+    for name in "abc":
+        screens[name] = terminal("new", name, "--", "sh", "-c", f"PS1='in-{name}$ ' exec sh -i")
+        screens[name].until(f"in-{name}$")
+    screens["b"].type(f"{hawse_here} attach a\r")
+    screens["b"].until("in-a$")
+    screens["c"].type(f"{hawse_here} attach b\r")
+    screens["c"].until("in-a$")
+    for name in "bc":
+        screens["a"].type(f"clear; {hawse_here} attach {name}\r")
+        screens["a"].until(f"this terminal is inside {name}: attaching it here would show it in itself")
+    screens["d"] = terminal("new", "d", "--", "sh", "-c", "PS1='in-d$ ' exec sh -i")
+    screens["d"].until("in-d$")
+    screens["a"].type(f"clear; {hawse_here} attach d\r")
+    screens["a"].until("in-d$")
+
+
 def test_a_list_on_a_terminal_has_a_bold_head_and_fits(hawse, terminal):
     hawse("new", "-d", "s", "--description", "d" * 200, "--", "sleep", "600")
     screen = terminal("ls", columns=60)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -397,13 +398,22 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def where() -> str:
-    """Where this is shown: the terminal's name, and from where somebody came over ssh."""
+    """Where this is shown: the terminal's name, in which job that is, and from where somebody came over ssh."""
     try:
         name = os.ttyname(0)
     except OSError:
         name = "no terminal"
+    session, job = os.environ.get("HAWSE_SESSION"), os.environ.get("HAWSE_JOB")
+    if session and job:
+        name += f" in {session}/{job}"
     came = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
     return f"{name} from {came}" if came else name
 
 
-__all__ = ["CLOSED", "CUT", "DETACHED", "ENDED", "LEFT", "Problem", "View", "where"]
+def place_in(text: str) -> tuple[str, str] | None:
+    """(session, job) of a `where` that is inside one."""
+    found = re.match(r"\S.* in (\S+)/(\S+)", text)
+    return (found[1], found[2]) if found is not None else None
+
+
+__all__ = ["CLOSED", "CUT", "DETACHED", "ENDED", "LEFT", "Problem", "View", "place_in", "where"]

@@ -9,11 +9,13 @@ import click
 
 from hawse.cli.options import Connection, connected, target_argument
 from hawse.cli.say import is_terminal, note
-from hawse.domain.errors import Invalid
+from hawse.domain.errors import Invalid, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.client.api import Job
+
+NESTED_MAX = 20  # nobody sees more terminals in each other
 
 
 @click.command()
@@ -48,8 +50,11 @@ def attach_to(job: Job, *, mode: str) -> int:
         raise Invalid(
             "attach needs a terminal, and this is none", next_step=f"to read what it prints: hawse logs -f {name}"
         )
-    if job.id == os.environ.get("HAWSE_JOB"):
-        raise Invalid(f"this terminal is {name}: attaching it to itself would show it in itself")
+    if job.id in _around_us(job):
+        raise Invalid(
+            f"this terminal is inside {name}: attaching it here would show it in itself",
+            next_step=f"if it is not (HAWSE_JOB came from elsewhere): env -u HAWSE_JOB hawse attach {name}",
+        )
     raw = job.info.tty
     view = View(
         job,
@@ -65,3 +70,25 @@ def attach_to(job: Job, *, mode: str) -> int:
         note(f"[{name} has no terminal: what you type is sent line by line; Ctrl-C leaves, it goes on]")
     how = view.run()
     return attached_end(view, DETACHED if how == LEFT and not raw else how)
+
+
+def _around_us(job: Job) -> set[str]:
+    """The ids of the jobs on whose terminals ours is shown: the one that we are in, those that show that one, and so
+    on. The coordinator knows who shows whom, since clients tell it where they are.
+    """
+    from hawse.cli.attach.view import place_in
+
+    found: set[str] = set()
+    unseen = [(os.environ.get("HAWSE_SESSION", ""), os.environ.get("HAWSE_JOB", ""))]
+    while unseen and len(found) < NESTED_MAX:
+        session, inside = unseen.pop()
+        if not inside or inside in found:
+            continue
+        found.add(inside)
+        try:
+            attachments = job.session.server.session(session).info.attachments if session else []
+        except Problem:
+            continue  # another coordinator's
+        places = [place_in(one.where) for one in attachments if one.job == inside]
+        unseen += [place for place in places if place is not None]
+    return found
