@@ -43,6 +43,37 @@ def test_two_controllers_share_one_input(attempt):
     one.until_output(b"got second")
 
 
+@pytest.mark.parametrize(
+    ("printed", "is_wiped"),
+    [
+        (r"\033[?1049h", True),
+        (r"\033[?1h\033=\033[?25l", True),
+        ("lines of a shell", False),
+        (r"\033[?1049h\033[?6h", False),
+        (r"\033[?1049h\033[3", False),
+    ],
+)
+def test_larger_terminals_are_wiped_where_the_window_ends_now(rig, printed, is_wiped):
+    """Only for programs that fill the screen, and never in the middle of a sequence."""
+    attempt = rig.spawn("sh", "-c", f"printf 'ready{printed}'; while read x; do echo got $x; done", tty=(80, 24))
+    large, watcher = attempt.attach(columns=100, rows=30), attempt.attach("watch", columns=90, rows=12)
+    large.until_output(b"ready")
+    watcher.until_output(b"ready")
+    small = attempt.attach(columns=80, rows=15)
+    small.type(b"x\n")
+    large.until_output(b"got x")
+    watcher.until_output(b"got x")
+    columns = b"".join(b"\x1b[%d;81H\x1b[K" % row for row in range(1, 16))
+    wiped = b"\x1b7\x1b[m" + columns + b"\x1b[16;1H\x1b[J\x1b8"
+    assert large.of(terminal.RESTORE) == ([(terminal.RESTORE, wiped)] if is_wiped else [])
+    columns = b"".join(b"\x1b[%d;81H\x1b[K" % row for row in range(1, 13))
+    wiped = b"\x1b7\x1b[m" + columns + b"\x1b8"
+    assert watcher.of(terminal.RESTORE) == ([(terminal.RESTORE, wiped)] if is_wiped else [])
+    large.type(b"y\n")
+    large.until_output(b"got y")
+    assert len(large.of(terminal.RESTORE)) == is_wiped, "a window that grows wipes nothing"
+
+
 def test_the_window_size_is_the_one_of_who_was_active_last(attempt, rig):
     small, large = attempt.attach(columns=60, rows=20), attempt.attach(columns=120, rows=40)
     assert (large.welcome.columns, large.welcome.rows) == (120, 40)

@@ -335,6 +335,13 @@ class Job:
             self.tracker.resized()
             self.log.note_resize(columns, rows)
 
+    def fills(self, columns: int, rows: int) -> bool:
+        """Does a program fill the terminal, which now gets smaller, and may something be drawn between its bytes?"""
+        if not self.has_terminal or not self.outputs or (columns >= self.size[0] and rows >= self.size[1]):
+            return False
+        self._index(final=True)
+        return self.tracker.state.fills_screen and self.tracker.boundary == self.log.end
+
     def redraw(self) -> None:
         """Make a full-screen program draw itself again: one row less, and back."""
         if self.has_terminal and self.outputs and self.process is not None:

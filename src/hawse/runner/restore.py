@@ -104,6 +104,16 @@ def restore(tracker: Tracker, read: Read, *, first: int) -> Restore:
     return Restore(b"".join(parts), offset=end, is_exact=is_exact)
 
 
+def outside(columns: int, rows: int, columns_shown: int, rows_shown: int) -> bytes:
+    """What wipes a terminal of columns_shown x rows_shown beyond the first columns x rows, and changes nothing else."""
+    parts = [b"\x1b7\x1b[m"]
+    if columns_shown > columns:
+        parts += [b"\x1b[%d;%dH\x1b[K" % (row, columns + 1) for row in range(1, min(rows, rows_shown) + 1)]
+    if rows_shown > rows:
+        parts.append(b"\x1b[%d;1H\x1b[J" % (rows + 1))
+    return b"".join([*parts, b"\x1b8"])
+
+
 def _main_screen(tracker: Tracker, read: Read, first: int) -> bytes:
     """What is below the alternate screen: shown again when the program leaves it."""
     place = tracker.main_start

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 from hawse.runner.attachment import Attachment, History
+from hawse.runner.restore import outside
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, TicketRefused, WireError
+from hawse.wire.frame import frame
 from hawse.wire.ticket import NonceMemory, Ticket, unseal
 
 TYPE_CHECKING = False
@@ -109,8 +111,7 @@ class Roster:
             connection.raw = lambda data: self._typed_raw(attachment, data)
             self.loop.shortcut_input(self.relay, attachment, connection)
         size_before = self.job.size
-        if attachment.mode == "control":
-            self._sized(attachment, hello.columns, hello.rows)
+        self._sized(attachment, hello.columns, hello.rows)
         columns, rows = self.job.size
         welcome = terminal.Welcome(
             job=self.order.job, attachment=attachment.id, mode=attachment.mode, tty=self.job.has_terminal,
@@ -165,6 +166,8 @@ class Roster:
         elif kind in (terminal.INPUT, terminal.RESIZE, terminal.SIGNAL, terminal.INPUT_END):
             if attachment.mode == "control":
                 self._control(attachment, kind, body)
+            elif kind == terminal.RESIZE:
+                self._sized(attachment, *terminal.parse_resize(body))
             else:
                 self._refuse(attachment, "read_only", f"this attachment may {attachment.mode}, not type")
         else:
@@ -193,12 +196,13 @@ class Roster:
         if columns and rows:
             attachment.columns = min(columns, terminal.CELLS_MAX)
             attachment.rows = min(rows, terminal.CELLS_MAX)
-            self._apply_size(attachment)
+            if attachment.mode == "control":
+                self._apply_size(attachment)
 
     def _apply_size(self, attachment: Attachment) -> None:
         self.relay.typist = attachment
         attachment.active_at = time.monotonic()
-        self.job.resize(attachment.columns, attachment.rows)
+        self._resize(attachment.columns, attachment.rows)
 
     def _next_sizer(self) -> None:
         able = [one for one in self.present.values() if one.mode == "control" and one.columns]
@@ -206,20 +210,28 @@ class Roster:
         if able:
             newest = max(able, key=lambda one: one.active_at)
             self.relay.typist = newest
-            self.job.resize(newest.columns, newest.rows)
+            self._resize(newest.columns, newest.rows)
+
+    def _resize(self, columns: int, rows: int) -> None:
+        """Before the program draws itself smaller: what larger terminals show beyond it would stay there."""
+        if self.job.fills(columns, rows):
+            for one in list(self.relay.live):
+                if one.columns > columns or one.rows > rows:
+                    one.connection.say(frame(terminal.RESTORE, outside(columns, rows, one.columns, one.rows)))
+        self.job.resize(columns, rows)
 
     # -- output -------------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Take those who could not take the last burst out of the relay's way."""
         fallen, self.relay.fallen = self.relay.fallen, []
-        for attachment, frame, sent in fallen:
+        for attachment, burst, sent in fallen:
             self.relay.live.remove(attachment)
             if sent < 0:
                 self._lost(attachment, None)
                 attachment.connection.close()
                 continue
-            attachment.fell(frame, sent, self.relay.log.end)
+            attachment.fell(burst, sent, self.relay.log.end)
             self.behind.add(attachment)
 
     def _stuck(self, attachment: Attachment) -> None:

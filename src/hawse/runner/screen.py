@@ -82,6 +82,13 @@ class State:
         self.keys = ""
         self.is_alternate = False
 
+    @property
+    def fills_screen(self) -> bool:
+        """Does the program seem to place what it draws? A shell does not: its lines stay where they came to stand."""
+        modes = self.modes
+        places = self.is_alternate or self.keypad or modes.get(1, False) or not modes.get(25, True)
+        return places and not modes.get(6, False)  # with an origin of its own a place means another
+
     def copy(self) -> State:
         """An independent copy."""
         return State.load(self.dump())
