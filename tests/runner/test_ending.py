@@ -90,6 +90,17 @@ def test_a_daemon_without_our_environment_is_found_by_its_descent(rig, need):
     assert not alive(left["pid"])
 
 
+@pytest.mark.parametrize("tty", [None, (80, 24)], ids=["pipes", "a terminal"])
+def test_who_is_kept_and_holds_the_output_delays_no_end(rig, tty):
+    """All that the main process wrote is there; nobody waits for what may never come."""
+    script = "setsid sleep 600 & sleep 0.1; seq 1 50000; exit 3"
+    attempt = rig.spawn("sh", "-c", script, leftovers="keep", tty=tty, limits={"drain_s": 10_000})
+    assert attempt.ended()["outcome"]["code"] == 3
+    assert attempt.read_log()[0].split()[-1] == b"50000"
+    (left,) = attempt.record()["left_behind"]
+    assert kin.send(kin.look(left["pid"]), signal.SIGKILL)
+
+
 def test_leftovers_are_kept_by_policy(rig):
     attempt = rig.spawn("sh", "-c", "setsid sleep 600 < /dev/null > /dev/null 2>&1 & exit 0", leftovers="keep")
     (left,) = attempt.ended()["left_behind"]

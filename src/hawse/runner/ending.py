@@ -46,6 +46,7 @@ MOVES = {
 }
 
 DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
+DRY_AGAIN_S = 0.02
 HANGUP_AGAIN_S, HANGUPS_MAX = 0.5, 3
 KILL_AGAIN_S = 0.05  # between sweeps of SIGKILL: a fork bomb is faster than one
 KILL_S_MAX = 5.0  # what does not die then sits in the kernel, and is told
@@ -78,6 +79,7 @@ class Ending:
         self._deadline: Timer | None = None
         self._kill_until = 0.0
         self._parted_at = 0.0
+        self._drained_at = 0.0
         self._is_recorded = False
         job.outputs_ended = self._outputs_ended
 
@@ -210,10 +212,20 @@ class Ending:
             pass
         kin.remove_cgroup(self.cgroup)
         self.job.last_output()
+        self._drained_at = time.monotonic() + self.limits.drain_s
         if not self.job.outputs:
             self._outputs_ended()
+        elif self.order.leftovers == "keep" and self.left_behind:
+            self._look_whether_dry()
         else:
             self._within(self.limits.drain_s, self._drain_due)
+
+    def _look_whether_dry(self) -> None:
+        """Who is kept may hold the output for ever; what the main process wrote is there already."""
+        if self.job.is_dry or time.monotonic() >= self._drained_at:
+            self._drain_due()
+        else:
+            self._within(DRY_AGAIN_S, self._look_whether_dry)
 
     def _drain_due(self) -> None:
         if self.job.log_state == "blocked" or self.job.relay.kept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import errno
 import os
+import select
 import signal
 
 from hawse.runner import process
@@ -164,6 +165,14 @@ class Job:
         if self.process is not None and self.process.slave >= 0:
             os.close(self.process.slave)
             self.process.slave = -1
+
+    @property
+    def is_dry(self) -> bool:
+        """Does nothing wait to be read from the job just now?"""
+        waiting = select.poll()
+        for fd in self.outputs:
+            waiting.register(fd, select.POLLIN)
+        return not waiting.poll(0)
 
     def give_up_output(self) -> None:
         """Stop waiting for output: somebody else holds the terminal open, or the disk stays full and a stop was
