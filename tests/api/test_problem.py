@@ -141,6 +141,33 @@ def test_a_rule_for_a_text_is_told_in_words(rest, method, target, body, told):
 
 
 @pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("/v1/sessions/a/events?from=x", ["from", "a whole number"]),
+        ("/v1/sessions/a/events?from=-1", ["from", "not a whole number, 0 to"]),
+        ("/v1/sessions/a/logs/b?from=x", ["from", "a whole number"]),
+        ("/v1/sessions?state=some", ["state", "'some'"]),
+        ("/v1/sessions?limit=x", ["limit", "a whole number"]),
+        ("/v1/sessions/a/jobs/b?wait_s=x", ["wait_s", "a number"]),
+    ],
+)
+def test_a_parameter_is_told_by_the_name_that_it_has_in_the_query(rest, target, told):
+    """`from` is no name in Python; what the handler calls it instead is nobody's business."""
+    name, rule = told
+
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a", "job": rest.JOB | {"name": "b"}})
+            answer = await http.ask("GET", target)
+            assert (answer.status, answer.json["code"]) == (422, "invalid")
+            assert answer.json["detail"].startswith(f"{name}: ")
+            assert rule in answer.json["detail"]
+            assert [parameter["key"] for parameter in answer.json["parameters"]] == [name]
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
     ("target", "next_step"),
     [
         ("/v1/sessions/a/attachments/00000000-0000-7000-8000-000000000000", "hawse show a lists who is attached"),

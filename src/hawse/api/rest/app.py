@@ -10,15 +10,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
-from litestar.params import QueryParameter
 
-from hawse.api.rest import attachment, event, job, log, schema, session, status
+from hawse.api.rest import attachment, event, job, log, parameter, schema, session, status
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.lane import Lanes, served
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.api.rest.response import answered
-from hawse.domain.errors import Denied, Invalid, Problem
+from hawse.domain.errors import Denied, Problem
 from hawse.services.world import Caller
 
 if TYPE_CHECKING:
@@ -44,32 +43,11 @@ def routes() -> Litestar:
     return Litestar(
         route_handlers=[options, *ALL],
         exception_handlers=HANDLERS,
-        before_request=refuse_unknown_parameters,
+        before_request=parameter.refuse_unknown,
         openapi_config=schema.CONFIG,
         logging_config=None,
         debug=False,
     )
-
-
-async def refuse_unknown_parameters(request: AnyRequest) -> None:
-    """A misspelt query parameter is told, not ignored. Raises Invalid."""
-    if not request.scope["query_string"]:
-        return
-    known = _parameters(request.route_handler)
-    unknown = sorted(set(request.query_params.keys()) - known)
-    if unknown:
-        told = ", ".join(sorted(known)) or "none"
-        raise Invalid(f"there is no parameter {unknown[0][:60]!r} here", next_step=f"known parameters: {told}")
-
-
-def _parameters(handler: Any) -> frozenset[str]:
-    """The names of the query parameters that a handler declares; looked up once."""
-    known: frozenset[str] | None = handler.opt.get("query_names")
-    if known is None:
-        declared = handler.parsed_fn_signature.parameters.values()
-        queries = [field for field in declared if isinstance(field.kwarg_definition, QueryParameter)]
-        known = handler.opt["query_names"] = frozenset(field.kwarg_definition.name or field.name for field in queries)
-    return known
 
 
 class Front:

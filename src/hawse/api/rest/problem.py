@@ -15,6 +15,7 @@ import msgspec
 from litestar.exceptions import HTTPException, ValidationException
 
 from hawse.api.rest.caller import AnyRequest, visit_of
+from hawse.api.rest.parameter import not_valid
 from hawse.api.rest.response import Answer, Header, answered
 from hawse.domain.errors import InternalError, Invalid, NotFound, Problem
 from hawse.services.world import Answered
@@ -81,7 +82,7 @@ def on_http(request: AnyRequest, error: HTTPException) -> Answer:
             problem = Invalid(f"{request.method} is not possible here")
             return answer(request, problem, status=error.status_code, headers=headers)
         case HTTPStatus.BAD_REQUEST if isinstance(error, ValidationException):
-            return answer(request, Invalid(_said(error), parameters=error.extra))
+            return answer(request, not_valid(request, error.extra))
         case status if status < 500:
             return answer(request, Invalid(error.detail), status=status, headers=headers)
     return on_mistake(request, error)
@@ -108,15 +109,6 @@ def on_answered(_request: AnyRequest, error: Answered) -> Answer:
 
 class _Versioned(msgspec.Struct):
     version: int | None = None
-
-
-def _said(error: ValidationException) -> str:
-    """One sentence from Litestar's list: which parameters, and why."""
-    extra: Any = error.extra
-    if not isinstance(extra, list) or not extra:
-        return "a parameter is missing or wrong"
-    parts = [f"{item.get('key')}: {item.get('message')}" for item in extra]
-    return "; ".join(parts)[:500] or "a parameter is not valid"
 
 
 HANDLERS: dict[int | type[Exception], Any] = {
