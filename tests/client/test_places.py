@@ -30,7 +30,17 @@ def test_others_could_reach_it(tmp_path):
     (tmp_path / "open").chmod(0o755)
     with pytest.raises(Denied, match="mode 0755") as caught:
         check_private(str(tmp_path / "open"), what="the runtime directory")
-    assert caught.value.next_step == f"chmod 700 {tmp_path / 'open'}"
+    assert caught.value.next_step == (
+        f"set HAWSE_RUNTIME_DIR to a directory of your own, or close this one: chmod 700 {tmp_path / 'open'}"
+    )
+
+
+def test_nobody_is_told_to_close_a_directory_that_others_use(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    with pytest.raises(Denied, match="is shared with others") as caught:
+        check_private(str(tmp_path / "shared"), what="the runtime directory")
+    assert caught.value.next_step == "set HAWSE_RUNTIME_DIR to a directory of your own"
 
 
 def test_somebody_elses(tmp_path):

@@ -24,6 +24,15 @@ def test_a_folder_of_mine_that_others_can_read_is_closed(places):
     assert stat.S_IMODE(places.state.stat().st_mode) == 0o700
 
 
+def test_a_folder_that_is_shared_with_others_is_left_as_it_is(places):
+    (places.base / "shared").mkdir()
+    (places.base / "shared").chmod(0o1777)
+    with pytest.raises(Denied, match="is shared with others") as caught:
+        folders.private_folder(str(places.base / "shared"), uid=os.getuid())
+    assert "of your own" in caught.value.next_step
+    assert stat.S_IMODE((places.base / "shared").stat().st_mode) == 0o1777
+
+
 def test_a_file_a_link_and_somebody_elses_folder_are_refused(places):
     (places.base / "file").write_text("")
     (places.base / "real").mkdir()

@@ -24,10 +24,10 @@ def environ_of(where: Places) -> dict[str, str]:
     return {"HAWSE_STATE_DIR": where.state, "HAWSE_RUNTIME_DIR": where.runtime, "HAWSE_CONFIG_DIR": where.config}
 
 
-def check_private(path: str, *, what: str, uid: int | None = None) -> None:
+def check_private(path: str, *, what: str, variable: str = "HAWSE_RUNTIME_DIR", uid: int | None = None) -> None:
     """Refuse a directory that somebody else could have put there or could change.
 
-    Raises Denied; FileNotFoundError when it does not exist.
+    variable: what names another one. Raises Denied; FileNotFoundError when it does not exist.
     """
     uid = os.getuid() if uid is None else uid
     found = os.lstat(path)
@@ -35,15 +35,15 @@ def check_private(path: str, *, what: str, uid: int | None = None) -> None:
         raise Denied(f"{what} {path} is a symbolic link", next_step=f"remove it: rm {path}")
     if not stat.S_ISDIR(found.st_mode):
         raise Denied(f"{what} {path} is not a directory", next_step=f"move it away: mv {path} {path}.old")
+    another = f"set {variable} to a directory of your own"
+    if found.st_mode & stat.S_ISVTX:  # like /tmp: closing it would lock everybody else out
+        raise Denied(f"{what} {path} is shared with others (mode {stat.S_IMODE(found.st_mode):04o})", next_step=another)
     if found.st_uid != uid:
-        raise Denied(
-            f"{what} {path} belongs to user {found.st_uid}, not to you ({uid})",
-            next_step="set HAWSE_RUNTIME_DIR to a directory of your own",
-        )
+        raise Denied(f"{what} {path} belongs to user {found.st_uid}, not to you ({uid})", next_step=another)
     if found.st_mode & 0o077:
         raise Denied(
             f"{what} {path} has mode {stat.S_IMODE(found.st_mode):04o}: others could reach it",
-            next_step=f"chmod 700 {path}",
+            next_step=f"{another}, or close this one: chmod 700 {path}",
         )
 
 

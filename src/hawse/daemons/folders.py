@@ -19,6 +19,7 @@ from hawse.domain.errors import Denied, Unavailable
 from hawse.domain.places import Places
 
 _MACHINE_ID = "/etc/machine-id"
+_ANOTHER = "set HAWSE_STATE_DIR and HAWSE_RUNTIME_DIR to folders of your own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def prepare(places: Places, *, uid: int) -> None:
 def private_folder(path: str, *, uid: int) -> None:
     """Make sure that this is a folder of the user's own, which nobody else can read or write.
 
-    Raises Denied (a symbolic link, somebody else's, no folder), Unavailable (it can't be made).
+    Raises Denied (a symbolic link, shared, somebody else's, no folder), Unavailable (it can't be made).
     """
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -57,16 +58,14 @@ def private_folder(path: str, *, uid: int) -> None:
             raise Denied(f"{path} is a symbolic link", next_step=f"name the folder itself, or remove it: rm {path}")
         if not stat.S_ISDIR(found.st_mode):
             raise Denied(f"{path} is not a folder", next_step=f"mv {path} {path}.old")
+        if found.st_mode & stat.S_ISVTX:  # like /tmp: closing it would lock everybody else out
+            raise Denied(f"{path} is shared with others", next_step=_ANOTHER)
         if found.st_uid != uid:
-            raise Denied(
-                f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step="set HAWSE_RUNTIME_DIR to your own"
-            )
+            raise Denied(f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step=_ANOTHER)
         if found.st_mode & 0o077:
             os.chmod(path, 0o700)
     except OSError as error:
-        raise Unavailable(
-            f"{path}: {error.strerror}", next_step="set HAWSE_STATE_DIR to a folder of your own"
-        ) from error
+        raise Unavailable(f"{path}: {error.strerror}", next_step=_ANOTHER) from error
 
 
 def claim(path: str, what: str) -> Claim:

@@ -30,7 +30,7 @@ def places_findings(where: Places) -> list[Finding]:
             if subject == "runtime":
                 check_runtime(where)
             else:
-                check_private(path, what="the state directory")
+                check_private(path, what="the state directory", variable="HAWSE_STATE_DIR")
             found.append(Finding(subject, GOOD, f"{path} is yours alone", path=path))
         except FileNotFoundError:
             found.append(Finding(subject, GOOD, f"{path} does not exist yet; it is made when needed", path=path))
