@@ -25,15 +25,16 @@ def mode(path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--stroe", "x"], "'--stroe' is not known; did you mean --store?"),
-        (["word"], "'word' is not known"),
-        (["--store"], "argument --store: expected one argument"),
+        (["--stroe", "x"], "there is no option --stroe; did you mean --store?"),
+        (["word"], "word is more than it takes"),
+        (["--store"], "--store needs a value"),
+        (["--foreground=x"], "--foreground takes no value"),
     ],
 )
 def test_usage_errors_are_told_like_all_others(words, told, capfd):
     assert main(words) == 64
     said = capfd.readouterr().err.splitlines()
-    assert said == [f"hawse coordinator: {told}", "  hawse serve --help lists the options"]
+    assert said == [f"hawse: {told}", "       write: hawse serve [OPTIONS]; more: hawse serve --help"]
 
 
 @pytest.mark.requirement("S0.1")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -37,8 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
             for claim in reversed(claims):
                 claim.release()
     except Problem as problem:
-        hint = f"\n  {problem.next_step}" if problem.next_step else ""
-        print(f"hawse coordinator: {problem.detail}{hint}", file=sys.stderr)
+        hint = f"\n       {problem.next_step}" if problem.next_step else ""
+        print(f"hawse: {problem.detail}{hint}", file=sys.stderr)
         return problem.exit
 
 
@@ -53,16 +54,27 @@ def chosen_places(options: argparse.Namespace) -> Places:
     return places(env, uid=os.getuid(), home=os.path.expanduser("~"))
 
 
+# argparse's words and the command line's own (cli/usage.py). Source: argparse.py of Python 3.11 to 3.13
+_WORDS = (
+    (re.compile(r"argument (\S+): expected one argument"), "{} needs a value"),
+    (re.compile(r"argument (\S+): ignored explicit argument .*"), "{} takes no value"),
+    (re.compile(r"unrecognized arguments: (-\S+).*"), "there is no option {}"),
+    (re.compile(r"unrecognized arguments: (\S+).*"), "{} is more than it takes"),
+)
+
+
 class _Parser(argparse.ArgumentParser):
     """Tells what is wrong like every other error."""
 
     def error(self, message: str) -> NoReturn:
         """Raises Invalid."""
-        said, _, unknown = message.partition("unrecognized arguments: ")
-        if unknown:
-            word = unknown.split()[0]
-            said = f"{word!r} is not known{did_you_mean(word, self._option_string_actions)}"
-        raise Invalid(said, next_step="hawse serve --help lists the options")
+        known = self._option_string_actions
+        for pattern, words in _WORDS:
+            found = pattern.fullmatch(message)
+            if found is not None:
+                message = words.format(found[1]) + ("" if found[1] in known else did_you_mean(found[1], known))
+                break
+        raise Invalid(message, next_step="write: hawse serve [OPTIONS]; more: hawse serve --help")
 
 
 def _parser() -> argparse.ArgumentParser:
