@@ -65,7 +65,11 @@ def test_version():
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),
         (["logs", "x", "--since", "yesterday"], "neither a byte offset nor a time"),
         (["logs", "x", "--from", "1", "--tail", "1"], "only one of"),
-        (["end", "x", "--grace", "-1"], "not within 0 to 3600"),
+        (["end", "x", "--grace", "-1"], "--grace: -1 is not within 0 to 3600"),
+        (["end", "x", "--grace", "nan"], "--grace: nan is not a finite number"),
+        (["wait", "x", "--timeout", "inf"], "--timeout: inf is not a finite number"),
+        (["logs", "x", "--from", "-1"], "--from: -1 is less than 0"),
+        (["history", "-n", "0"], "--limit: 0 is not within 1 to 100000"),
         (["ls", "--server", "ssh://x"], "not supported yet"),
         (["new", "x", "--label", "nosign", "--", "true"], "not NAME=VALUE"),
         (["end", "x", "--now", "--grace", "1"], "only one of"),
@@ -201,3 +205,31 @@ def test_a_local_time():
 def test_no_cursor_and_no_time(text):
     with pytest.raises(Invalid):
         since_of(text, 0)
+
+
+def completed(*words: str, **variables: str) -> list[tuple[str, str]]:
+    """What the shell is told: type and word."""
+    environ = {**os.environ, "_HAWSE_COMPLETE": "bash_complete", **variables}
+    environ |= {"COMP_WORDS": "\n".join(["hawse", *words]), "COMP_CWORD": str(len(words))}
+    done = hawse(env=environ)
+    assert done.stderr == ""
+    return [(kind, word) for kind, _, word in (line.partition(",") for line in done.stdout.splitlines())]
+
+
+def test_behind_the_dashes_commands_and_files_are_completed(tmp_path, places):
+    for name, mode in (("hwstool", 0o755), ("hwsdata", 0o644)):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(mode)
+    for start in (["new", "-d", "x"], ["new"], ["run", "x"]):
+        assert completed(*start, "--", "hws", PATH=f"{tmp_path}:/nowhere") == [("plain", "hwstool")]
+        assert completed(*start, "--", "./hws") == [("file", "./hws")]
+        assert completed(*start, "--", "") == [("file", "")]
+        assert completed(*start, "--", "no-such-progr") == [("file", "no-such-progr")]
+        assert completed(*start, "--", "cat", "--", "-") == [("file", "-")]
+
+
+def test_folders_and_signals_are_completed(places):
+    assert completed("new", "x", "--cwd", "/ho") == [("dir", "/ho")]
+    assert completed("run", "x", "--cwd", "") == [("dir", "")]
+    assert completed("signal", "x/y", "US") == [("plain", "USR1"), ("plain", "USR2")]
+    assert completed("signal", "x/y", "sigus") == [("plain", "SIGUSR1"), ("plain", "SIGUSR2")]

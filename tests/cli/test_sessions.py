@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hawse import connect
+
 pytestmark = pytest.mark.xdist_group("cli")
 
 
@@ -303,6 +305,21 @@ def test_completion_knows_sessions_and_jobs(hawse):
 
     assert completed("hawse attach a") == ["alpha"]
     assert completed("hawse logs beta/") == ["beta/sleep"]
+    with connect(start="never") as server:  # more of both kinds than one page holds
+        for number in range(210):
+            server.create(f"gone-{number}").end()
+        for number in range(1010):
+            server.create(f"more-{number}")
+    hawse("new", "-d", "gamma", "--", "sleep", "600")
+    hawse("end", "beta", "--now")
+    assert completed("hawse attach gam") == ["gamma"]
+    assert completed("hawse attach ")[:2] == ["gamma", "more-1009"]
+    assert completed("hawse logs gamma/") == ["gamma/sleep"]
+    assert completed("hawse logs beta/s") == ["beta/sleep"]
+    assert completed("hawse logs gone-3/") == []
+    with connect(start="never") as server:
+        for number in range(1010):
+            server.session(f"more-{number}").end()
 
 
 def test_a_reader_of_logs_that_leaves_is_no_error(hawse):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import click
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 _META = "hawse.argv"
 
 
@@ -27,6 +31,18 @@ class WithCommandLine(click.Command):
 
             step = f"put -- before the command: {usage_of(ctx)}; more: {ctx.command_path} --help"
             raise Invalid(said(error), next_step=step) from error
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """As click's; none where a shell completes a word behind `--`, which is no parameter's."""
+        return [] if ctx.resilient_parsing and _META in ctx.meta else super().get_params(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Options before `--`; behind it what the job could be."""
+        if _META not in ctx.meta:
+            return super().shell_complete(ctx, incomplete)
+        from hawse.cli.completion import command_line as completed
+
+        return completed(ctx.meta[_META], incomplete)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """[OPTIONS] NAME [-- COMMAND...]"""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-COMPLETION_S = 1.0  # a shell that waits longer for its Tab key feels broken
+INSIDE = "HAWSE_SESSION"  # set for each job: the id of its session
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -32,13 +32,16 @@ class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails as click's own types do."""
-        bounds = f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
         try:
             number = int(value) if self.whole else float(value)
         except (TypeError, ValueError):
             self.fail(f"{value!r} is not a {'whole ' if self.whole else ''}number", param, ctx)
-        if not self.low <= number <= (float("inf") if self.high is None else self.high) or number == float("inf"):
-            self.fail(f"{value} is not within {bounds}", param, ctx)
+        if number != number or abs(number) == float("inf"):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        if self.high is None and number < self.low:
+            self.fail(f"{value} is less than {self.low:g}", param, ctx)
+        if self.high is not None and not self.low <= number <= self.high:
+            self.fail(f"{value} is not within {self.low:g} to {self.high:.0f}", param, ctx)
         return number
 
 
@@ -94,44 +97,38 @@ def connected(default: str = "auto") -> Callable[[F], F]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_session(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Names of sessions that begin so; silent when nobody answers soon."""
-    return _complete(incomplete, jobs=False)
+    from hawse.cli.completion import sessions
+
+    return sessions(incomplete)
 
 
-def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_target(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Names of sessions, and behind a slash of their jobs."""
-    return _complete(incomplete, jobs=True)
+    from hawse.cli.completion import targets
+
+    return targets(incomplete)
 
 
-def _complete(incomplete: str, *, jobs: bool) -> list[CompletionItem]:
+def complete_folder(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The shell itself completes folders."""
     from click.shell_completion import CompletionItem
 
-    from hawse.cli.words import job_state
-    from hawse.client._sync.server import Server
-    from hawse.client.records import SessionInfo
-    from hawse.domain.errors import Problem
-
-    try:
-        server = Server(endpoint(start="never"))
-        query = {"state": "all" if "/" in incomplete else "living", "limit": 200}
-        page = server.transport.request("GET", "/v1/sessions", query=query, wait_s=COMPLETION_S).json()
-        sessions = [SessionInfo(item) for item in page["items"]]
-    except (Problem, OSError, KeyError):
-        return []
-    name, slash, _ = incomplete.partition("/")
-    if slash and jobs:
-        found = [(f"{s.name}/{j.name}", job_state(j)) for s in sessions if s.name == name for j in s.jobs]
-    else:
-        found = [(s.name, s.description or s.state) for s in sessions]
-    return [CompletionItem(text, help=told) for text, told in found if text.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="dir")]
 
 
-def session_argument(name: str = "name", **settings: Any) -> Callable[[F], F]:
-    """NAME."""
-    return click.argument(name, metavar="NAME", shell_complete=complete_session, **settings)
+def session_argument(
+    name: str = "name", *, metavar: str = "NAME", inside: bool = False, **settings: Any
+) -> Callable[[F], F]:
+    """NAME. inside: in a session's own job it may be left out and means that session."""
+    return click.argument(
+        name, metavar=metavar, shell_complete=complete_session, envvar=INSIDE if inside else None, **settings
+    )
 
 
-def target_argument(name: str = "target", **settings: Any) -> Callable[[F], F]:
-    """NAME[/JOB]."""
-    return click.argument(name, metavar="NAME[/JOB]", shell_complete=complete_target, **settings)
+def target_argument(name: str = "target", *, inside: bool = False, **settings: Any) -> Callable[[F], F]:
+    """NAME[/JOB]. inside: see session_argument."""
+    return click.argument(
+        name, metavar="NAME[/JOB]", shell_complete=complete_target, envvar=INSIDE if inside else None, **settings
+    )

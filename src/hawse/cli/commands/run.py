@@ -8,7 +8,7 @@ import sys
 import click
 
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, Numbers, connected, json_option, session_argument
+from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option, session_argument
 from hawse.cli.say import is_terminal, json_out, out
 from hawse.domain.errors import Invalid
 
@@ -21,7 +21,7 @@ from hawse.domain.errors import Invalid
 @click.option("-n", "--no-stdin", is_flag=True, help="Do not read standard input.")
 @click.option("--name", "job_name", metavar="NAME", help="The job's name (default: from the command).")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; may be repeated.")
-@click.option("--cwd", metavar="DIR", help="Working directory (default: this one).")
+@click.option("--cwd", metavar="DIR", shell_complete=complete_folder, help="Working directory (default: this one).")
 @click.option(
     "--on-lost",
     type=click.Choice(["report", "restart"]),

@@ -7,10 +7,21 @@ import click
 from hawse.cli.options import Connection, connected, target_argument
 from hawse.cli.say import out
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def complete_signal(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Names of signals that begin so."""
+    from hawse.cli.completion import signals
+
+    return signals(incomplete)
+
 
 @click.command()
 @target_argument()
-@click.argument("signal", metavar="SIGNAL")
+@click.argument("signal", metavar="SIGNAL", shell_complete=complete_signal)
 @connected()
 def command(target: str, signal: str, connection: Connection) -> int:
     """Send a signal to a job's process group: a name (INT, SIGUSR1) or a number.
