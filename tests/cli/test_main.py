@@ -4,13 +4,16 @@ import importlib
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import click
 import pytest
 
 from hawse import __version__
 from hawse.cli.commands.logs import since_of
+from hawse.cli.commands.new import never_started
 from hawse.cli.main import COMMANDS, group, run
+from hawse.client.records import JobInfo
 from hawse.domain.errors import Invalid
 
 
@@ -60,6 +63,7 @@ def test_version():
         (["ls", "--start", "x"], "--start: 'x' is not one of 'auto', 'never', 'always'"),
         (["completion", "ksh"], "SHELL: 'ksh' is not one of"),
         (["new", "x", "make"], "put -- before the command"),
+        (["new", "-d", "", "--", "true"], "the name '' is not valid"),
         (["run", "x", "make", "-j"], "put -- before the command"),
         (["run", "x"], "give a command after --"),
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),
@@ -205,6 +209,19 @@ def test_a_local_time():
 def test_no_cursor_and_no_time(text):
     with pytest.raises(Invalid):
         since_of(text, 0)
+
+
+def test_new_tells_that_a_start_takes_long_and_goes_on(capfd):
+    class Slow:
+        name = "make"
+        session = SimpleNamespace(name="build")
+
+        def wait(self, timeout: float, *, until: str) -> JobInfo:
+            assert (timeout, until) == (2.0, "started")
+            return JobInfo({"state": "starting"})
+
+    assert never_started(Slow()) == 0
+    assert capfd.readouterr().err == "build/make has not started within 2 s; it goes on: hawse show build\n"
 
 
 def completed(*words: str, **variables: str) -> list[tuple[str, str]]:

@@ -372,3 +372,21 @@ def test_run_with_json_needs_to_be_detached(hawse):
     assert done.returncode == 64
     assert "add -d" in done.stderr
     assert len(hawse.json("show", "s")["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--", "/nonexistent"], 127, "a/nonexistent: never started: command not found"),
+        (["--json", "--", "/nonexistent"], 127, "a/nonexistent: never started: command not found"),
+        (["--keep", "--", "/etc/passwd"], 126, "a/passwd: never started:"),
+        (["--cwd", "/nonexistent", "--", "true"], 126, "a/true: never started: the working directory /nonexistent"),
+    ],
+)
+def test_new_tells_that_its_command_never_started(hawse, words, code, told):
+    done = hawse.run("new", "-d", "a", *words)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "attach with" not in done.stdout
+    if "--json" in words:
+        assert json.loads(done.stdout)["jobs"][0]["outcome"]["kind"] == "failed"

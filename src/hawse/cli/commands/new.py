@@ -8,7 +8,7 @@ import sys
 import click
 
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, Numbers, connected, json_option
+from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option
 from hawse.cli.say import is_terminal, json_out, note, out
 from hawse.domain.errors import Clash, Invalid
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hawse.client.api import Job, Server, Session
 
 NAMES_TRIED_MAX = 5
-START_S = 10.0  # it takes milliseconds; on a machine that is so busy we do not hold up the caller
+START_S = 2.0  # a job starts within milliseconds; a machine that needs longer is busy, not broken
 
 
 @click.command(cls=WithCommandLine)
@@ -30,7 +30,9 @@ START_S = 10.0  # it takes milliseconds; on a machine that is so busy we do not 
 @click.option(
     "--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable for the job; may be repeated."
 )
-@click.option("--cwd", metavar="DIR", help="Working directory of the job (default: this one).")
+@click.option(
+    "--cwd", metavar="DIR", shell_complete=complete_folder, help="Working directory of the job (default: this one)."
+)
 @click.option(
     "--on-lost",
     type=click.Choice(["report", "restart"]),
@@ -109,7 +111,7 @@ def command(
         from hawse.cli.commands.attach import attach_to
 
         return attach_to(job, mode="control")
-    code = start_code(job, session.name)
+    code = start_code(job)
     if as_json:
         json_out((session.info if code == 0 else session.refresh()).raw)
     elif code == 0:
@@ -118,19 +120,24 @@ def command(
     return code
 
 
-def start_code(job: Job, name: str) -> int:
-    """0 when the job's command runs, or is so slow to start that we do not wait; else 126 or 127, and why is told."""
+def start_code(job: Job) -> int:
+    """Wait until the job has started, at most START_S. 126 or 127 for one that can't run, whose cause is told; 0 for all
+    others.
+    """
     from hawse.cli.words import outcome
     from hawse.domain.errors import Problem
 
     try:
-        how = job.wait(START_S, until="started").outcome
+        info = job.wait(START_S, until="started")
     except Problem:
         return 0  # it was made; how it goes can be asked later
-    if how is None or how.kind != "failed":
-        return 0
-    note(f"hawse: {name}: {outcome(how)}")
-    return how.exit_code
+    name = f"{job.session.name}/{job.name}"
+    if info.is_over and info.outcome is not None and info.outcome.kind == "failed":
+        note(f"hawse: {name}: {outcome(info.outcome)}")
+        return info.outcome.exit_code
+    if info.pid is None and not info.is_over:
+        note(f"{name} has not started within {START_S:g} s; it goes on: hawse show {job.session.name}")
+    return 0
 
 
 def _created(server: Server, name: str | None, **rest: object) -> Session:
@@ -138,7 +145,7 @@ def _created(server: Server, name: str | None, **rest: object) -> Session:
 
     for _ in range(NAMES_TRIED_MAX):
         try:
-            return server.create(name or friendly_name(), **rest)  # type: ignore[arg-type]
+            return server.create(friendly_name() if name is None else name, **rest)  # type: ignore[arg-type]
         except Clash as error:
             if name is not None:
                 error.next_step = f"attach to it: hawse attach {name}; or choose another name"

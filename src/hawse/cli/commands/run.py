@@ -105,7 +105,7 @@ def command(
     job = session.add(spec)
     label = f"{session.name}/{job.name}"
     if detached:
-        code = start_code(job, label)
+        code = start_code(job)
         if as_json:
             json_out(job.info.raw)
         elif code == 0:
