@@ -250,3 +250,24 @@ def test_folders_and_signals_are_completed(places):
     assert completed("run", "x", "--cwd", "") == [("dir", "")]
     assert completed("signal", "x/y", "US") == [("plain", "USR1"), ("plain", "USR2")]
     assert completed("signal", "x/y", "sigus") == [("plain", "SIGUSR1"), ("plain", "SIGUSR2")]
+
+
+def shell(script: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, **settings)
+
+
+HAWSE = f"{sys.executable} -m hawse.cli"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_descriptor_is_as_good_as_dev_null(closed, places):
+    done = shell(f"{HAWSE} down {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("" if ">&-" in closed.replace("2>&-", "") else "no coordinator is running\n")
+
+
+def test_an_output_that_cannot_be_written_is_told(places):
+    done = shell(f"{HAWSE} down > /dev/full")
+    assert (done.returncode, done.stderr) == (74, "hawse: the output cannot be written: No space left on device\n")
+    done = shell(f"{HAWSE} --help > /dev/full")
+    assert (done.returncode, done.stderr) == (74, "hawse: the output cannot be written: No space left on device\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 EXIT_USAGE = 64  # EX_USAGE of sysexits(3)
+EXIT_NOT_WRITTEN = 74  # EX_IOERR
+NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # write(2)
 EXIT_READER_LEFT = 141  # 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
@@ -135,8 +138,25 @@ def run(arguments: Sequence[str]) -> int:
     except (ReaderLeft, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
         return EXIT_READER_LEFT
+    except OSError as error:
+        return _not_written(error) if _is_output(error) else _our_mistake(error)
     except Exception as error:
         return _our_mistake(error)
+
+
+def _is_output(error: OSError) -> bool:
+    """Did our own output fail? Files have names; a full one of another kind was told as a Problem before."""
+    return error.filename is None and error.errno in NOT_WRITTEN
+
+
+def _not_written(error: OSError) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
+    try:
+        sys.stderr.write(f"hawse: the output cannot be written: {error.strerror}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # that is where it can't be written
+    return EXIT_NOT_WRITTEN
 
 
 def _our_mistake(error: Exception) -> int:
@@ -156,14 +176,27 @@ def _our_mistake(error: Exception) -> int:
     return told.exit
 
 
+def open_standard() -> None:
+    """Standard input, output and error that the caller had closed are /dev/null, as POSIX allows: else the next file
+    that is opened would be taken for them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def main() -> NoReturn:
     """The console script."""
+    open_standard()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = code or EXIT_READER_LEFT
+    except OSError as error:
+        code = _not_written(error)
     try:
         sys.stderr.flush()
     finally:
