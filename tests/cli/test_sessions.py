@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from screen import Screen
 
 from hawse import connect
 
@@ -35,9 +36,11 @@ def test_a_session_from_its_start_to_its_history(hawse):
     assert hawse("end", "demo") == "demo has ended already\n"
     assert "demo" not in hawse("ls")
     assert "killed by SIGTERM; ended by its owner" in hawse("ls", "--all")
-    assert id in hawse("history")
+    assert f"demo  {id[:13]}  " in hawse("history")
+    assert max(map(len, hawse("history").splitlines())) <= 100  # a terminal shows what ended in the room that is left
     assert hawse("logs", id[:13] + id[13:20]) == "hello\n"
     assert "session.ended" in hawse("events", "demo")
+    assert "state=ended" not in hawse("events", "demo")  # as the kind says
 
 
 @pytest.mark.requirement("S4.1", "S4.2", "S4.3")
@@ -390,3 +393,20 @@ def test_new_tells_that_its_command_never_started(hawse, words, code, told):
     assert "attach with" not in done.stdout
     if "--json" in words:
         assert json.loads(done.stdout)["jobs"][0]["outcome"]["kind"] == "failed"
+
+
+def test_events_are_folded_between_words_on_a_narrow_terminal(hawse):
+    hawse("new", "-d", "distant-lantern-42", "--", "sleep", "600")
+    hawse("end", "distant-lantern-42", "--now")
+    window = Screen(["events", "distant-lantern-42"], hawse.environ, columns=80, rows=50)
+    assert window.ended() == 0
+    lines = window.text.splitlines()
+    assert [line[:6].strip() for line in lines if line[:6].strip()] == [
+        str(number + 1) for number in range(hawse.json("show", "distant-lantern-42")["last_seq"])
+    ]
+    folded = [line for line in lines if line.startswith(" " * 8)]
+    assert folded  # and each begins with a whole word
+    assert set(" ".join(folded).split()) <= set(hawse("events", "distant-lantern-42").split())
+    window = Screen(["history"], hawse.environ, columns=80, rows=50)
+    assert window.ended() == 0
+    assert len(window.text.splitlines()) == 2

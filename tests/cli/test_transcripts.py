@@ -25,7 +25,7 @@ REPLACED = (
     (r'"(\w+_at|time|since)": ?\d+\.\d+', r'"\1": <time>'),
     (r'"(pid|log_end)": ?\d+', r'"\1": <n>'),
     (r'"incarnation": ?"[0-9a-f]+"', '"incarnation": "<hex>"'),
-    (r"\b[0-9a-f]{12}(  by )", r"<id>\1"),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}(?=  )", "<id>"),
     (r"(host: +).*", r"\1<host>"),
     (r'("last_seq": |  events: +)\d+', r"\1<n>"),  # a short job's start may be told with its end, in one event less
     (r"(engine: +).*", r"\1<engine>"),

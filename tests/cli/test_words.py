@@ -5,7 +5,7 @@ import io
 import pytest
 
 from hawse.cli import words
-from hawse.cli.table import facts, printable, table, width
+from hawse.cli.table import facts, fold, printable, table, width
 from hawse.client.records import JobInfo, Outcome, SessionInfo
 
 
@@ -83,6 +83,32 @@ def ended(kind: str, **outcome: object) -> dict[str, object]:
 )
 def test_what_ended_and_why(raw, text):
     assert words.session_end(SessionInfo(raw)) == text
+
+
+def test_what_ended_is_bounded():
+    jobs = [ended("exited", code=1) for _ in range(5)]
+    for state in ("active", "ended"):
+        told = words.session_end(SessionInfo({"state": state, "end_reason": "its last job ended", "jobs": jobs}))
+        assert told == "; ".join(["exited: exit code 1"] * 3) + "; and 2 more"
+
+
+def test_a_short_id_is_a_beginning_that_commands_take():
+    assert words.short_id("01a21be9-ffa0-7040-baad-2b4b6cf5220a") == "01a21be9-ffa0"
+
+
+def test_the_last_column_is_bounded_in_a_pipe_too():
+    out = io.StringIO()
+    table(("A", "B"), [("x", "y" * 1000)], out)
+    assert len(out.getvalue().splitlines()[1]) == 3 + 200
+    assert out.getvalue().endswith("y…\n")
+
+
+def test_a_line_is_folded_between_words():
+    text = "     1  session.ended  demo  by uid:0  end_reason=its last job ended"
+    assert fold(text, 100, indent=8) == text
+    assert fold(text, 40, indent=8) == ("     1  session.ended  demo  by uid:0\n        end_reason=its last job ended")
+    assert fold("one " + "x" * 50, 20, indent=4) == "one " + "x" * 50  # what can't be broken stays whole
+    assert fold("日本 日本 日本", 10, indent=2) == "日本 日本\n  日本"
 
 
 def test_job_states():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GAP = "  "
 NARROWEST = 8
+WIDEST = 200  # of the last column where no terminal bounds it
 
 
 def width(text: str) -> int:
@@ -46,14 +47,33 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO | 
     stream = stream or sys.stdout
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(width(head), *(width(row[at]) for row in cells), 0) for at, head in enumerate(heads)]
-    if is_terminal(stream):
-        columns = os.get_terminal_size(stream.fileno()).columns or 80
+    widths[-1] = min(widths[-1], WIDEST)
+    if columns := columns_of(stream):
         used = sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
         widths[-1] = max(NARROWEST, min(widths[-1], columns - used))
     for number, row in enumerate([list(heads), *cells]):
         padded = [_cut(cell, at) + " " * (at - width(cell)) for cell, at in zip(row, widths, strict=True)]
         line = GAP.join(padded).rstrip()
         stream.write((paint(line, BOLD, stream) if number == 0 else line) + "\n")
+
+
+def columns_of(stream: TextIO) -> int:
+    """A terminal's width; 0 for what is none."""
+    return (os.get_terminal_size(stream.fileno()).columns or 80) if is_terminal(stream) else 0
+
+
+def fold(text: str, columns: int, *, indent: int) -> str:
+    """The text in lines of at most so many cells, broken between words; the following ones are indented."""
+    if width(text) <= columns:
+        return text
+    lines = []
+    while width(text) > columns:
+        at = max((at for at, char in enumerate(text) if char == " " and width(text[:at]) <= columns), default=0)
+        if at <= indent or not text[:at].strip():
+            break
+        lines.append(text[:at].rstrip())
+        text = " " * indent + text[at:].lstrip()
+    return "\n".join([*lines, text])
 
 
 def facts(pairs: Sequence[tuple[str, str]], *, indent: str = "", stream: TextIO | None = None) -> None:

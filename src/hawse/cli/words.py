@@ -6,11 +6,13 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from hawse.client.records import JobInfo, Outcome, SessionInfo
 
+SHORT_ID_LENGTH = 13  # of a UUIDv7: its milliseconds; a unique beginning is as good as the whole id
+ENDS_MAX = 3  # jobs named in one line
 _STEPS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -46,6 +48,11 @@ def size(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def short_id(id: str) -> str:
+    """The beginning of an id, for a listing."""
+    return id[:SHORT_ID_LENGTH]
 
 
 def signal_name(number: int) -> str:
@@ -87,16 +94,21 @@ def left_behind(entry: Mapping[str, Any]) -> str:
 def session_end(session: SessionInfo) -> str:
     """What ended and why: one line for a listing."""
     if not session.is_over:
-        return "; ".join(
-            f"{job.name}: {outcome(job.outcome)}" for job in session.jobs if job.is_over and _is_remarkable(job)
-        )
-    told = [f"{job.name}: {outcome(job.outcome)}" for job in session.jobs if _is_remarkable(job)]
+        return "; ".join(_ends([job for job in session.jobs if job.is_over]))
+    told = _ends(session.jobs)
     if not told and session.jobs:
         told = [outcome(session.jobs[-1].outcome)]
     why = "" if session.end_reason in ("", "its last job ended") else session.end_reason
     if why == "asked":
         why = "ended by its owner" if session.ended_by == session.owner else f"ended by {session.ended_by}"
-    return "; ".join(part for part in (*told[:3], why) if part)
+    return "; ".join(part for part in (*told, why) if part)
+
+
+def _ends(jobs: Sequence[JobInfo]) -> list[str]:
+    """The first jobs that did not end well, and how many more."""
+    told = [f"{job.name}: {outcome(job.outcome)}" for job in jobs if _is_remarkable(job)]
+    more = len(told) - ENDS_MAX
+    return [*told[:ENDS_MAX], f"and {more} more"] if more > 0 else told
 
 
 def _is_remarkable(job: JobInfo) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hawse.client.api import Session
     from hawse.client.records import EventInfo
 
+INDENT = 8  # of a folded line: behind the number
 _SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "stop_reason")
 
 
@@ -30,12 +31,14 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
     hawse events demo
     hawse events demo -f --from 12
     """
+    from hawse.cli.table import columns_of, fold
     from hawse.cli.target import session_at
 
+    columns = columns_of(sys.stdout)
     session = session_at(connection.open(), name)
     if from_ > session.info.last_seq:
         note(_beyond(session, from_, follow))
-    names = {job.id: job.name for job in session.info.jobs} | {session.id: session.name}
+    names = {job.id: job.name for job in session.info.jobs} | {session.id: session.info.alias or ""}
     try:
         for event in session.events(from_, follow=follow):
             if as_json:
@@ -43,7 +46,8 @@ def command(name: str, follow: bool, from_: int, as_json: bool, connection: Conn
 
                 sys.stdout.write(json.dumps(event.raw, ensure_ascii=False) + "\n")
             else:
-                sys.stdout.write(_line(event, names) + "\n")
+                line = _line(event, names)
+                sys.stdout.write((fold(line, columns, indent=INDENT) if columns else line) + "\n")
             if follow:
                 sys.stdout.flush()
     except KeyboardInterrupt:
@@ -61,14 +65,15 @@ def _beyond(session: Session, from_: int, follow: bool) -> str:
 
 def _line(event: EventInfo, names: dict[str, str]) -> str:
     from hawse.cli.table import printable
-    from hawse.cli.words import moment
+    from hawse.cli.words import moment, short_id
 
     for key in ("name", "alias"):
         if event.after.get(key):
             names[event.object] = str(event.after[key])
-    told = [f"{key}={event.after[key]}" for key in _SHOWN if event.after.get(key) not in (None, "", 1)]
+    known = (None, "", 1, event.kind.partition(".")[2])  # a state that the kind tells already
+    told = [f"{key}={event.after[key]}" for key in _SHOWN if event.after.get(key) not in known]
     told += _special(event)
-    name = names.get(event.object, event.object[-12:])
+    name = names.get(event.object) or short_id(event.object)
     words = f"{event.seq:>6}  {moment(event.time)}  {event.kind:<20}  {name}  by {event.by}  {', '.join(told)}"
     return printable(words.rstrip())
 

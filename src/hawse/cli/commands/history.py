@@ -21,7 +21,7 @@ def command(limit: int, as_json: bool, connection: Connection) -> int:
     """
     from hawse.cli.say import json_out, note
     from hawse.cli.table import table
-    from hawse.cli.words import duration, moment, session_end
+    from hawse.cli.words import duration, moment, session_end, short_id
 
     sessions = [session.info for session in connection.open().sessions("ended")][-limit:]
     if as_json:
@@ -30,7 +30,7 @@ def command(limit: int, as_json: bool, connection: Connection) -> int:
     rows = [
         (
             info.name,
-            info.id,
+            short_id(info.id),
             moment(info.created_at),
             duration((info.ended_at or info.created_at) - info.created_at),
             str(len(info.jobs)),

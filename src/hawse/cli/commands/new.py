@@ -121,8 +121,9 @@ def command(
 
 
 def start_code(job: Job) -> int:
-    """Wait until the job has started, at most START_S. 126 or 127 for one that can't run, whose cause is told; 0 for all
-    others.
+    """Wait until the job has started, at most START_S.
+
+    126 or 127 for one that can't run, whose cause is told; 0 for all others.
     """
     from hawse.cli.words import outcome
     from hawse.domain.errors import Problem
