@@ -64,6 +64,8 @@ def test_version():
         (["completion", "ksh"], "SHELL: 'ksh' is not one of"),
         (["new", "x", "make"], "put -- before the command"),
         (["new", "-d", "", "--", "true"], "the name '' is not valid"),
+        (["end"], "NAME... is missing"),
+        (["end", "x", "--all"], "only one of"),
         (["run", "x", "make", "-j"], "put -- before the command"),
         (["run", "x"], "give a command after --"),
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),

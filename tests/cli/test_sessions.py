@@ -410,3 +410,39 @@ def test_events_are_folded_between_words_on_a_narrow_terminal(hawse):
     window = Screen(["history"], hawse.environ, columns=80, rows=50)
     assert window.ended() == 0
     assert len(window.text.splitlines()) == 2
+
+
+def test_end_all(hawse):
+    for name in ("a", "b"):
+        hawse("new", "-d", name, "--", "sleep", "600")
+    assert hawse("end", "--all", "--now") == "a has ended\nb has ended\n"
+    assert hawse.run("end", "--all").stderr == "no living sessions\n"
+
+
+def test_ls_tells_where_ended_sessions_are(hawse):
+    assert hawse.run("ls").stderr == "no sessions; hawse new starts one\n"
+    hawse("new", "-d", "a", "--", "sleep", "600")
+    hawse("end", "a", "--now")
+    assert hawse.run("ls").stderr == "no living sessions; hawse new starts one; hawse history lists those that ended\n"
+
+
+def test_show_tells_how_much_a_running_job_has_printed(hawse):
+    hawse("new", "-d", "s", "--", "sh", "-c", "seq 1 10; exec sleep 600")
+    assert hawse("logs", "s") != ""
+    for target in ("s", "s/sh"):
+        assert "printed:  31 B so far" in hawse("show", target)
+
+
+def test_show_tells_a_grace_that_came_with_the_end_as_that(hawse):
+    hawse("new", "-d", "s", "--", "sleep", "600")
+    assert "policies: on-lost report, grace 10 s (set when it was created)" in hawse("show", "s")
+    hawse("end", "s", "--grace", "4")
+    assert "policies: on-lost report (set when it was created), grace 4 s (when it was stopped)" in hawse("show", "s")
+
+
+def test_wait_for_many_jobs_groups_those_that_went_well(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    for number in range(5):
+        hawse("run", "-d", "s", "--name", f"j{number}", "--", "sh", "-c", f"exit {int(number == 3)}")
+    done = hawse.run("wait", "s")
+    assert (done.returncode, done.stderr) == (1, "s/j3: exit code 1\ns: 5 jobs ended with exit code 0\n")

@@ -17,7 +17,8 @@ GRACE_S_DEFAULT = 10.0
 
 
 @click.command()
-@session_argument("names", nargs=-1, required=True)
+@session_argument("names", metavar="NAME...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All your living sessions.")
 @click.option(
     "--grace",
     "grace_s",
@@ -25,10 +26,12 @@ GRACE_S_DEFAULT = 10.0
     metavar="SECONDS",
     help="Between SIGTERM and SIGKILL (default: each job's own, 10).",
 )
-@click.option("--now", is_flag=True, help="SIGKILL at once.")
+@click.option("--now", is_flag=True, help="SIGTERM, and SIGKILL right after it.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
 @connected()
-def command(names: tuple[str, ...], grace_s: float | None, now: bool, no_wait: bool, connection: Connection) -> int:
+def command(
+    names: tuple[str, ...], everything: bool, grace_s: float | None, now: bool, no_wait: bool, connection: Connection
+) -> int:
     """Stop the jobs of sessions in order (SIGTERM, grace, SIGKILL) and end them. Safe to repeat.
 
     The history stays: show, logs and events work on ended sessions.
@@ -36,6 +39,7 @@ def command(names: tuple[str, ...], grace_s: float | None, now: bool, no_wait: b
     \b
     hawse end demo
     hawse end old-one older-one --now
+    hawse end --all
     """
     from hawse.cli.progress import Progress
     from hawse.cli.target import session_at
@@ -43,7 +47,16 @@ def command(names: tuple[str, ...], grace_s: float | None, now: bool, no_wait: b
 
     if now and grace_s is not None:
         raise Invalid("give only one of --grace and --now", next_step="--now is --grace 0")
+    if bool(names) is everything:
+        ctx = click.get_current_context()
+        if names:
+            raise Invalid("give only one of NAME... and --all", next_step="hawse ls shows what --all would end")
+        raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     server = connection.open()
+    if everything:
+        names = tuple(session.id for session in server.sessions())
+        if not names:
+            note("no living sessions")
     code = 0
     for name in names:
         try:

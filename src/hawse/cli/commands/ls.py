@@ -35,15 +35,20 @@ def listed(state: str, as_json: bool, connection: Connection) -> int:
     from hawse.cli.say import json_out, note
     from hawse.cli.table import table
 
-    sessions = [session.info for session in connection.open().sessions(state)]
+    server = connection.open()
+    sessions = [session.info for session in server.sessions(state)]
     if as_json:
         json_out([info.raw for info in sessions])
         return 0
     now = time.time()
     if sessions:
         table(HEADS, [_row(info, now) for info in sessions])
+    elif state != "living":
+        note("no ended sessions" if state == "ended" else "no sessions; hawse new starts one")
+    elif server.sessions("ended", limit=1):
+        note("no living sessions; hawse new starts one; hawse history lists those that ended")
     else:
-        note("no sessions; hawse new starts one" if state == "living" else "no ended sessions")
+        note("no sessions; hawse new starts one")
     return 0
 
 

@@ -11,11 +11,12 @@ from hawse.cli.options import Connection, connected, json_option, target_argumen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hawse.client.api import Job
     from hawse.client.records import AttachmentInfo, JobInfo, SessionInfo
 
 
 @click.command()
-@target_argument()
+@target_argument(inside=True)
 @json_option
 @connected()
 def command(target: str, as_json: bool, connection: Connection) -> int:
@@ -27,6 +28,7 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
     """
     from hawse.cli.say import json_out, out
     from hawse.cli.target import job_at, split
+    from hawse.client.api import Job
 
     server = connection.open()
     name, job_name = split(target)
@@ -35,9 +37,10 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
         if as_json:
             json_out(job.info.raw)
         else:
-            job_facts(job.info, job.session.info, time.time())
+            job_facts(job.info, job.session.info, time.time(), _printed(job))
         return 0
-    session = server.session(name).info
+    found = server.session(name)
+    session = found.info
     if as_json:
         json_out(session.raw)
         return 0
@@ -45,11 +48,20 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
     session_facts(session, now)
     for info in session.jobs:
         out()
-        job_facts(info, session, now)
+        job_facts(info, session, now, _printed(Job(found, info)))
     for attachment in session.attachments:
         out()
         attachment_facts(attachment, session, now)
     return 0
+
+
+def _printed(job: Job) -> str:
+    """How much it printed; of a running one, its log's end as of now."""
+    from hawse.cli.words import size
+
+    if job.info.log_end is not None:
+        return size(job.info.log_end)
+    return f"{size(job.read(limit=1).end)} so far" if job.info.started_at is not None else ""
 
 
 def session_facts(session: SessionInfo, now: float) -> None:
@@ -114,12 +126,12 @@ def _policies(session: SessionInfo) -> list[tuple[str, str]]:
     return shown
 
 
-def job_facts(job: JobInfo, session: SessionInfo, now: float) -> None:
+def job_facts(job: JobInfo, session: SessionInfo, now: float, printed: str) -> None:
     """A job's part."""
     from hawse.cli.say import BOLD, out, paint
     from hawse.cli.table import facts
     from hawse.cli.words import command as command_words
-    from hawse.cli.words import duration, job_state, left_behind, moment, outcome, size
+    from hawse.cli.words import duration, job_state, left_behind, moment, outcome
 
     out(paint(f"job {session.name}/{job.name}", BOLD, sys.stdout))
     again = f"attempt {job.attempt}" if job.attempt > 1 else ""
@@ -146,11 +158,19 @@ def job_facts(job: JobInfo, session: SessionInfo, now: float) -> None:
             ("stopped", job.stop_reason),
             ("left behind", left),
             ("log", _log_words(job)),
-            ("printed", size(job.log_end) if job.log_end is not None else ""),
-            ("policies", f"on-lost {job.on_lost}, grace {job.grace_s:g} s (set when it was created)"),
+            ("printed", printed),
+            ("policies", _job_policies(job)),
         ],
         indent="  ",
     )
+
+
+def _job_policies(job: JobInfo) -> str:
+    """Each with where it was set; a grace given with the end has replaced the job's own."""
+    made = "(set when it was created)"
+    if job.stop_reason:
+        return f"on-lost {job.on_lost} {made}, grace {job.grace_s:g} s (when it was stopped)"
+    return f"on-lost {job.on_lost}, grace {job.grace_s:g} s {made}"
 
 
 def _log_words(job: JobInfo) -> str:

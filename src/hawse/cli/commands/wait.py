@@ -9,6 +9,7 @@ import click
 from hawse.cli.options import Connection, Numbers, connected, target_argument
 
 EXIT_AGAIN = 75  # EX_TEMPFAIL of sysexits(3)
+SHOWN_MAX = 3  # jobs that ended well and are told one by one
 
 
 @click.command()
@@ -45,6 +46,8 @@ def command(target: str, timeout: float | None, quiet: bool, connection: Connect
         for job in jobs:
             if not job.info.is_over:
                 job.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    well = [job for job in jobs if job.outcome is not None and job.outcome.exit_code == 0]
+    grouped = frozenset(job.id for job in well) if len(well) > SHOWN_MAX else frozenset()
     for job in jobs:
         label = f"{job.session.name}/{job.name}"
         if not job.info.is_over:
@@ -52,6 +55,8 @@ def command(target: str, timeout: float | None, quiet: bool, connection: Connect
                 note(f"{label} has not ended within {timeout:g} s; it goes on")
             return EXIT_AGAIN
         code = code or (job.outcome.exit_code if job.outcome else 1)
-        if not quiet:
+        if not quiet and job.id not in grouped:
             note(f"{label}: {outcome(job.outcome)}")
+    if grouped and not quiet:
+        note(f"{name}: {len(grouped)} jobs ended with exit code 0")
     return code
