@@ -70,7 +70,7 @@ def test_version():
         (["run", "x"], "give a command after --"),
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),
         (["logs", "x", "--since", "yesterday"], "neither a byte offset nor a time"),
-        (["logs", "x", "--from", "1", "--tail", "1"], "only one of"),
+        (["logs", "x", "--from", "1", "--since", "1h"], "only one of"),
         (["end", "x", "--grace", "-1"], "--grace: -1 is not within 0 to 3600"),
         (["end", "x", "--grace", "nan"], "--grace: nan is not a finite number"),
         (["wait", "x", "--timeout", "inf"], "--timeout: inf is not a finite number"),
@@ -193,6 +193,10 @@ def test_the_table_has_every_module_of_commands():
         ("10m", (None, 9400.0)),
         ("1.5h", (None, 4600.0)),
         ("9d", (None, 0.0)),
+        ("2h30m", (None, 1000.0)),
+        ("1970-01-01T02:00:00Z", (None, 7200.0)),
+        ("1970-01-01T02:00:00.5Z", (None, 7200.5)),
+        ("1970-01-01T04:00:00+02:00", (None, 7200.0)),
     ],
 )
 def test_cursors_and_times(text, found):
@@ -207,7 +211,18 @@ def test_a_local_time():
     assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(then)) == "2025-03-04 17:05:00"
 
 
-@pytest.mark.parametrize("text", ["", "-1", "5x", "@x", "2025-13-01", "now"])
+@pytest.mark.parametrize(("text", "then"), [("17:05:06", "17:05:06"), ("17:05", "17:05:00"), ("00:00", "00:00:00")])
+def test_a_time_of_day_is_the_last_one_that_was(text, then):
+    import time
+
+    now = time.time()
+    cursor, found = since_of(text, now)
+    assert cursor is None
+    assert time.strftime("%H:%M:%S", time.localtime(found)) == then
+    assert now - 25 * 3600 < found <= now  # a day may have 25 hours
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5x", "@x", "@nan", "2025-13-01", "now", "25:00", "1h2", "h"])
 def test_no_cursor_and_no_time(text):
     with pytest.raises(Invalid):
         since_of(text, 0)

@@ -446,3 +446,21 @@ def test_wait_for_many_jobs_groups_those_that_went_well(hawse):
         hawse("run", "-d", "s", "--name", f"j{number}", "--", "sh", "-c", f"exit {int(number == 3)}")
     done = hawse.run("wait", "s")
     assert (done.returncode, done.stderr) == (1, "s/j3: exit code 1\ns: 5 jobs ended with exit code 0\n")
+
+
+def test_logs_tell_which_of_several_jobs_they_show(hawse):
+    hawse("new", "-d", "s", "--", "sh", "-c", "echo one; exec sleep 600")
+    assert hawse.run("logs", "s").stderr == ""
+    hawse("run", "s", "--name", "j", "--", "true")
+    assert hawse.run("logs", "s").stderr == "[s/sh; other jobs: j]\n"
+    assert hawse.run("logs", "s/j").stderr == ""
+
+
+def test_the_last_lines_of_those_since(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    hawse("run", "s", "--name", "j", "--", "sh", "-c", "seq 1 100; sleep 1.1; seq 101 105")
+    ended = hawse.json("show", "s/j")["ended_at"]
+    assert hawse("logs", "s/j", "--since", f"@{ended - 0.6}", "--tail", "2") == "104\n105\n"
+    assert hawse("logs", "s/j", "--since", f"@{ended - 0.6}", "--tail", "50") == "101\n102\n103\n104\n105\n"
+    assert hawse("logs", "s/j", "--from", "4", "--tail", "1") == "105\n"
+    assert hawse("logs", "s/j", "--since", "0s", "--tail", "3") == ""
