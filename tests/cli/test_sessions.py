@@ -464,3 +464,18 @@ def test_the_last_lines_of_those_since(hawse):
     assert hawse("logs", "s/j", "--since", f"@{ended - 0.6}", "--tail", "50") == "101\n102\n103\n104\n105\n"
     assert hawse("logs", "s/j", "--from", "4", "--tail", "1") == "105\n"
     assert hawse("logs", "s/j", "--since", "0s", "--tail", "3") == ""
+
+
+def test_inside_a_session_its_name_may_be_left_out(hawse):
+    hawse("new", "-d", "s", "--", "sleep", "600")
+    hawse("new", "-d", "t", "--", "sleep", "600")
+    hawse.environ["HAWSE_SESSION"] = hawse.json("show", "s")["id"]
+    assert hawse("run", "--name", "j", "--", "echo", "hello") == "hello\n"
+    assert hawse("show").startswith("session s\n")
+    assert hawse("describe", "--description", "mine") == "changed s\n"
+    assert hawse("detach") == "nobody is attached to s\n"
+    assert "job.created" in hawse("events")
+    assert hawse("logs") == ""
+    assert hawse("show", "t").startswith("session t\n")
+    for words in (["end"], ["wait"], ["attach"]):  # what would wait for or end its own caller is asked for by name
+        assert hawse.run(*words).returncode == 64

@@ -10,7 +10,7 @@ from hawse.domain.errors import Invalid
 
 
 @click.command()
-@session_argument()
+@session_argument(inside=True)
 @click.option("--description", metavar="TEXT", help="What people read about it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label; KEY= takes it away.")
 @click.option("--rename", "alias", metavar="NAME", help="Another name.")

@@ -10,7 +10,7 @@ from hawse.domain.errors import Invalid, NotFound
 
 
 @click.command()
-@session_argument()
+@session_argument(inside=True)
 @click.argument("attachment", required=False, metavar="[ATTACHMENT]")
 @click.option("--all", "everybody", is_flag=True, help="Detach everybody.")
 @connected()

@@ -19,7 +19,7 @@ _SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "s
 
 
 @click.command()
-@session_argument()
+@session_argument(inside=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on with events to come, until the session has ended.")
 @click.option("--from", "from_", type=Numbers(0, whole=True), default=1, metavar="N", help="From event N on.")
 @json_option

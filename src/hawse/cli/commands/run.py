@@ -14,7 +14,7 @@ from hawse.domain.errors import Invalid
 
 
 @click.command(cls=WithCommandLine)
-@session_argument()
+@session_argument(inside=True)
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal of its own, shown on this one.")
 @click.option("-d", "--detached", is_flag=True, help="Do not wait; tell its name.")
 @click.option("-i", "--stdin", "forwards", is_flag=True, help="Forward standard input, even from a terminal.")
