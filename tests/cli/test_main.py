@@ -66,6 +66,7 @@ def test_version():
         (["new", "-d", "", "--", "true"], "the name '' is not valid"),
         (["end"], "NAME... is missing"),
         (["end", "x", "--all"], "only one of"),
+        (["kill", "x"], "there is no command 'kill'"),
         (["run", "x", "make", "-j"], "put -- before the command"),
         (["run", "x"], "give a command after --"),
         (["show", "a/b/c"], "is not NAME or NAME/JOB"),
@@ -104,6 +105,10 @@ def test_usage_errors_are_64_and_speak_like_all_others(words, told, capfd):
             "put -- before the command: hawse new [OPTIONS] [NAME] [-- COMMAND...]; more: hawse new --help",
         ),
         (["run", "x"], "give a command after --: hawse run x -- COMMAND"),
+        (["kill"], "perhaps: hawse end NAME; hawse signal NAME/JOB KILL; all commands: hawse --help"),
+        (["ps"], "perhaps: hawse ls; hawse show NAME; all commands: hawse --help"),
+        (["rename"], "perhaps: hawse describe NAME --rename NEW; all commands: hawse --help"),
+        (["help"], "perhaps: hawse --help; hawse COMMAND --help; all commands: hawse --help"),
     ],
 )
 def test_usage_errors_tell_the_next_step(words, next_step, capfd):
@@ -126,7 +131,7 @@ def test_without_a_coordinator_never_is_69(capfd, places):
     assert run(["ls", "--start", "never"]) == 69
     error = capfd.readouterr().err
     assert "no coordinator is running" in error
-    assert "hawse serve" in error
+    assert "start one: hawse status --start auto" in error
     assert run(["status"]) == 69
     assert run(["down"]) == 0
     assert capfd.readouterr().out == "no coordinator is running\n"

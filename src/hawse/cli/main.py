@@ -44,6 +44,24 @@ COMMANDS = {
     "completion": "Print the completion script for a shell.",
 }
 
+# What other programs call it, and how it is done here.
+ELSEWHERE = {
+    "create": "hawse new NAME",
+    "exec": "hawse run NAME -- COMMAND",
+    "help": "hawse --help; hawse COMMAND --help",
+    "inspect": "hawse show NAME",
+    "join": "hawse attach NAME",
+    "kill": "hawse end NAME; hawse signal NAME/JOB KILL",
+    "list": "hawse ls",
+    "ps": "hawse ls; hawse show NAME",
+    "rename": "hawse describe NAME --rename NEW",
+    "resume": "hawse attach NAME",
+    "rm": "hawse end NAME",
+    "start": "hawse new NAME; hawse run NAME -- COMMAND",
+    "stop": "hawse end NAME; hawse signal NAME/JOB TERM",
+    "tail": "hawse logs -f NAME",
+}
+
 
 class ReaderLeft(Exception):
     """Nobody reads our output any more (`hawse logs x | head`)."""
@@ -80,6 +98,9 @@ class Commands(click.Group):
             from hawse.client.names import did_you_mean
             from hawse.domain.errors import Invalid
 
+            if name in ELSEWHERE:
+                step = f"perhaps: {ELSEWHERE[name]}; all commands: hawse --help"
+                raise Invalid(f"there is no command {name!r}", next_step=step)
             near = did_you_mean(name, COMMANDS)
             raise Invalid(f"there is no command {name!r}{near}", next_step="hawse --help lists the commands")
         return super().resolve_command(ctx, args)

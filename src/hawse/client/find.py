@@ -64,7 +64,9 @@ class Endpoint:
         if self.where is None or self.start_mode == "never":
             raise Unavailable(
                 f"no coordinator is running: nobody listens on {self.path}",
-                next_step="start one with: hawse serve" if self.where else "start it there, or unset HAWSE_SERVER",
+                next_step=(
+                    "start one: hawse status --start auto" if self.where else "start it there, or unset HAWSE_SERVER"
+                ),
             )
         from hawse.client.start import start_coordinator
 
