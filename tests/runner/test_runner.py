@@ -100,6 +100,7 @@ def test_signals_have_their_default_disposition(rig):
     [
         (["no-such-program-here"], "/tmp", "command not found in PATH: no-such-program-here", 127),
         (["./not-there"], "/tmp", "command not found: ./not-there", 127),
+        ([b"./pr\xe9sent"], "/tmp", "command not found: ./pr\ufffdsent", 127),
         (["/etc/passwd"], "/tmp", "not executable: /etc/passwd", 126),
         (["/etc"], "/tmp", "not executable: /etc", 126),
         (["true"], "/no/such/folder", "the working directory /no/such/folder cannot be entered: No such file", 126),

@@ -10,7 +10,8 @@ from tests.services.test_session import long_lived
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import NotFound
-from hawse.domain.job import OnLost
+from hawse.domain.job import OnLost, Outcome, OutcomeKind
+from hawse.ports.launcher import Ended
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.reconcile import RETENTION_S, Reconciler
@@ -121,3 +122,20 @@ def test_a_stored_start_is_done_by_the_next_coordinator(stop_too: bool) -> None:
         await host.aclose()
 
     run_virtually(main())
+
+
+def test_the_end_of_a_job_is_stored_even_when_its_words_cannot_be(in_lab) -> None:
+    """A report that no store takes would otherwise leave a job that lives for ever."""
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        await session_verbs.create(lab.world, ME, NewSession(alias="a", job=spec()))
+        job = await job_verbs.wait(lab.world, ME, "a", "work", until="started", timeout_s=60)
+        behind = ({"pid": 7, "command": "\udcff"},)
+        report = Ended(job.id, 1, Outcome(OutcomeKind.FAILED, code=127, cause="pr\udce9sent"), left_behind=behind)
+        lab.host.runners[job.id, 1].report(report)
+        after = await job_verbs.wait(lab.world, ME, "a", "work", until="ended", timeout_s=60)
+        assert (after.state, after.outcome.exit_code, after.left_behind) == (jobs.S.ENDED, 127, ())
+        assert "cannot be stored" in after.outcome.cause
+
+    in_lab(test)

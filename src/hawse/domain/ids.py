@@ -18,6 +18,7 @@ RANDOM_BYTES = 10
 NAME_LENGTH_MAX = 64  # long enough for a path-like name, short enough for a table column
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # for programs; people get the sentence of checked_name
 _NAME = re.compile(NAME_PATTERN)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -60,3 +61,8 @@ def checked_text(text: str, what: str) -> str:
     if "\0" in text:
         raise Invalid(f"{what} holds a NUL character")
     return text
+
+
+def storable(text: str, *, characters_max: int) -> str:
+    """The text as every store can keep it and people can read it: no NUL, no half of a surrogate pair, not too long."""
+    return _UNSTORABLE.sub("\ufffd", text[:characters_max])

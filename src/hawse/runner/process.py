@@ -201,10 +201,10 @@ def _failure(said: bytes, order: Order) -> StartFailed:
     stage, _, rest = said.decode("utf-8", "replace").partition(" ")
     number = int(rest.partition(" ")[0])
     name = errno.errorcode.get(number, str(number))
-    command = os.fsdecode(order.argv[0])
+    command = order.argv[0].decode("utf-8", "replace")
     words = os.strerror(number)
     if stage == "cwd":
-        cause = f"the working directory {os.fsdecode(order.cwd)} cannot be entered: {words}"
+        cause = f"the working directory {order.cwd.decode('utf-8', 'replace')} cannot be entered: {words}"
         return StartFailed(cause, code=NOT_EXECUTABLE, error=name)
     if stage == "exec" and number == errno.ENOENT:
         where = "" if "/" in command else " in PATH"

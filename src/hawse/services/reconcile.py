@@ -18,7 +18,7 @@ from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, Star
 from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
-from hawse.ports.launcher import Start
+from hawse.ports.launcher import Report, Start
 from hawse.ports.store import Order, Pending, Unit, View
 from hawse.services import report as reports
 from hawse.services.session import settle
@@ -232,17 +232,25 @@ class Reconciler:
 
     async def _reports(self) -> None:
         async for report in self.world.launcher.reports():
-            pause = iter((*BACK_OFF_S,))
-            while True:
+            for words in (report, reports.plain(report)):
                 try:
-                    await reports.take(self.world, report)
+                    await self._take(words)
                     break
-                except Unavailable as problem:  # a full disk: hold on to it until there is room
-                    log.warning("report %s of job %s not stored yet: %s", type(report).__name__, report.job, problem)
-                    await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
                 except Problem:
                     log.exception("report %s of job %s cannot be taken", type(report).__name__, report.job)
-                    break
+
+    async def _take(self, report: Report) -> None:
+        """Store a report, however long that takes. Raises Problem when trying again would not help."""
+        pause = iter(BACK_OFF_S)
+        while True:
+            try:
+                return await reports.take(self.world, report)
+            except Problem as problem:
+                if not problem.retry:
+                    raise
+                # a full disk: hold on to it until there is room
+                log.warning("report %s of job %s not stored yet: %s", type(report).__name__, report.job, problem)
+                await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
 
     # -- deadlines
     # ----------------------------------------------------------------------------------------------------------

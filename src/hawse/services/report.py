@@ -46,6 +46,23 @@ async def take(world: World, report: Report) -> None:
     await world.store.write(verb)
 
 
+def plain(report: Report) -> Report:
+    """The same report without what it quotes: for a store that does not take its words. The end of a job is never lost.
+
+    What it leaves to be ended is found again by the sweep.
+    """
+    match report:
+        case Ended():
+            outcome = replace(report.outcome, cause="its cause cannot be stored; coordinator.log tells more")
+            return replace(report, outcome=outcome, left_behind=())
+        case Swept():
+            return replace(report, survived=())
+        case LogChanged():
+            return replace(report, log=replace(report.log, cause="cannot be stored; coordinator.log tells more"))
+        case _:
+            return report
+
+
 def _when(at: float | None, now: float) -> float:
     """When it happened as its runner saw it, which may be long ago; never in the future."""
     return now if at is None else min(at, now)

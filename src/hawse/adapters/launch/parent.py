@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hawse.domain.errors import Broken, Invalid, Unavailable
+from hawse.domain.ids import storable
 from hawse.ports.launcher import Start
 from hawse.runner import parent as parent_daemon
 from hawse.wire import fields, terminal
@@ -33,6 +34,7 @@ ANSWER_S = 20.0
 GO_S = 2.0  # for a parent that was told to go; it has nothing to finish
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 FLUSH_S = 5.0
+DETAIL_MAX = 1000  # characters
 KEPT_FROM_ENVIRONMENT = (
     "HOME",
     "USER",
@@ -96,7 +98,7 @@ class Parent:
             writer.close()
         if kind == terminal.ERROR:
             value = fields.unpack(body, "ERROR")
-            detail = f"job {start.job} was not started: {value.get('detail', '')}"
+            detail = storable(f"job {start.job} was not started: {value.get('detail', '')}", characters_max=DETAIL_MAX)
             raise Invalid(detail) if value.get("code") == "malformed" else Unavailable(detail)
         return parse_spawned(body)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hawse.domain.ids import storable
 from hawse.domain.job import LogState, Outcome, OutcomeKind
 from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Start, Started, Unlinked
 
 LEFT_BEHIND_MAX = 100
+COMMAND_LENGTH_MAX = 200
+CAUSE_LENGTH_MAX = 5000  # it may name a command or a directory: PATH_MAX is 4096
+INTEGER_MAX = 2**63 - 1  # no store keeps more
 
 
 def reports(start: Start, value: Mapping[str, Any], *, now: float) -> list[Report]:
@@ -69,9 +73,9 @@ def ended(start: Start, value: Mapping[str, Any]) -> Ended:
         start.job,
         start.attempt,
         outcome(value.get("outcome")),
-        log_end=end if isinstance(end, int) else None,
+        log_end=_integer(end),
         left_behind=tuple(
-            {"pid": _count(one.get("pid")), "command": str(one.get("command", ""))[:200]}
+            {"pid": _count(one.get("pid")), "command": _text(one.get("command", ""), COMMAND_LENGTH_MAX)}
             for one in (behind if isinstance(behind, list) else [])[:LEFT_BEHIND_MAX]
             if isinstance(one, dict)
         ),
@@ -82,13 +86,12 @@ def ended(start: Start, value: Mapping[str, Any]) -> Ended:
 def outcome(value: object) -> Outcome:
     """An outcome as its runner wrote it; what cannot be read is told as such, never guessed."""
     if not isinstance(value, dict) or value.get("kind") not in set(OutcomeKind):
-        return Outcome(OutcomeKind.LOST, cause=f"its recorded end cannot be read: {str(value)[:100]}")
-    code, signal = value.get("code"), value.get("signal")
+        return Outcome(OutcomeKind.LOST, cause=f"its recorded end cannot be read: {_text(value, 100)}")
     return Outcome(
         OutcomeKind(value["kind"]),
-        code=code if isinstance(code, int) else None,
-        signal=signal if isinstance(signal, int) else None,
-        cause=str(value.get("cause", "")),
+        code=_integer(value.get("code")),
+        signal=_integer(value.get("signal")),
+        cause=_text(value.get("cause", ""), CAUSE_LENGTH_MAX),
     )
 
 
@@ -98,15 +101,23 @@ def _log(value: Mapping[str, Any], now: float) -> LogState:
         return LogState(bytes_dropped=_count(value.get("dropped")))
     return LogState(
         state=state,
-        cause=str(value.get("cause", "")),
+        cause=_text(value.get("cause", ""), CAUSE_LENGTH_MAX),
         since=_time(value.get("since")) or now,
         bytes_dropped=_count(value.get("dropped")),
     )
 
 
+def _text(value: object, characters_max: int) -> str:
+    return storable(str(value), characters_max=characters_max)
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and -INTEGER_MAX <= value <= INTEGER_MAX else None
+
+
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    return max(0, _integer(value) or 0)
 
 
 def _time(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value > 0 else None
+    return float(value) if isinstance(value, (int, float)) and 0 < value <= INTEGER_MAX else None
