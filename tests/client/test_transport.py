@@ -1,7 +1,9 @@
 """HTTP over the coordinator's socket: links that break, answers that do not come, answers that are wrong."""
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 
 import pytest
 from fake_server import FakeServer, answers, breaks, header, sends
@@ -41,6 +43,45 @@ def test_a_request_is_repeated_after_a_broken_link_with_the_same_key(tmp_path, b
         assert len(keys) == 2
         assert keys[0] == keys[1] != ""
         assert [body for _, body in server.requests] == [b'{"alias":"a"}'] * 2
+
+
+def in_child(work: Callable[[], bool]) -> bool:
+    """Does it work in a fork of this process?"""
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_fork_has_links_of_its_own_and_leaves_the_kept_ones_alone(tmp_path):
+    """On a shared link the answers to one process would reach another."""
+    with FakeServer(tmp_path / "s", [answers(200, {"n": 1})]) as server:
+        transport = Transport(endpoint(server))
+        transport.request("GET", "/x")
+        assert in_child(lambda: transport.request("GET", "/x").json() == {"n": 1})
+        assert server.connections == 2
+        assert in_child(lambda: transport.close() is None)
+        transport.request("GET", "/x")
+        assert server.connections == 2, "the kept link was broken by a child"
+        transport.close()
+
+
+def test_an_asyncio_client_in_a_fork_has_links_of_its_own(tmp_path):
+    with FakeServer(tmp_path / "s", [answers(200, {"n": 1})]) as server:
+        transport = AsyncTransport(endpoint(server))
+
+        async def ask() -> bool:
+            return (await transport.request("GET", "/x")).json() == {"n": 1}
+
+        assert asyncio.run(ask())
+        assert in_child(lambda: asyncio.run(ask()))
+        assert server.connections == 2
+        assert asyncio.run(ask())
+        assert server.connections == 2
+        asyncio.run(transport.aclose())
 
 
 def test_two_mutations_have_two_keys(tmp_path):

@@ -100,14 +100,18 @@ class _Connection:
 
 
 class Transport:
-    """Requests to one coordinator over a few kept links. Several tasks may use it at once."""
+    """Requests to one coordinator over a few kept links. Several tasks (threads) may use it at once, and so may a fork
+    of this process, which gets links of its own: on a shared one the answers to one would reach the other.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._idle: list[_Connection] = []
+        self._process = os.getpid()  # whose the kept links are
 
     def connect(self) -> None:
         """Open a link now, so that what is wrong is told now. Raises Unavailable, Denied."""
+        self._leave_inherited()
         try:
             self._idle.append(_Connection(self._link(now() + WAIT_S)))
         except LinkBroken as error:
@@ -156,7 +160,7 @@ class Transport:
         return answer
 
     def _exchange(self, head: h11.Request, payload: bytes, deadline: float) -> Answer:
-        connection = self._idle.pop() if self._idle else _Connection(self._link(deadline))
+        connection = self._kept() or _Connection(self._link(deadline))
         kept = False
         try:
             connection.send(head, payload, deadline)
@@ -169,6 +173,20 @@ class Transport:
         finally:
             if not kept:
                 connection.link.close()
+
+    def _kept(self) -> _Connection | None:
+        self._leave_inherited()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _leave_inherited(self) -> None:
+        """In a fork: let go of our parent's links. Closed without a word, since what is said there is said for it."""
+        if self._process != os.getpid():
+            inherited, self._idle, self._process = self._idle, [], os.getpid()
+            for connection in inherited:
+                connection.link.socket.close()
 
     def stream(
         self, path: str, *, query: dict[str, Any], headers: dict[str, str], silence_s: float
@@ -208,8 +226,8 @@ class Transport:
 
     def close(self) -> None:
         """Close the kept links. Safe to call twice; a request after it opens a new link."""
-        while self._idle:
-            self._idle.pop().link.close()
+        while connection := self._kept():
+            connection.link.close()
 
 
 def _head(
