@@ -145,3 +145,20 @@ def test_a_living_alias_is_taken_an_ended_one_is_free(rest):
             assert (await http.ask("POST", "/v1/sessions", {"alias": "a"})).status == 201
 
     rest.run(main())
+
+
+def test_trouble_with_the_store_is_told_wherever_one_looks(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            made = await http.ask("POST", "/v1/sessions", {"alias": "a"})
+            assert made.json["trouble"] is None
+            world = stage.world
+            world.troubles.note("somebody", "the disk is full", world.clock)
+            told = {"cause": "the disk is full", "since": pytest.approx(world.clock.now(), abs=60)}
+            assert (await http.ask("GET", "/v1/sessions/a")).json["trouble"] == told
+            assert (await http.ask("GET", "/v1/sessions")).json["items"][0]["trouble"] == told
+            assert (await http.ask("GET", "/v1/status")).json["trouble"] == told
+            world.troubles.over("somebody")
+            assert (await http.ask("GET", "/v1/status")).json["trouble"] is None
+
+    rest.run(main())

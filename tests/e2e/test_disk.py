@@ -86,6 +86,26 @@ def test_a_full_log_blocks_the_job_and_everybody_is_told(machine, disk, places, 
     assert machine.kinds("a").count("job.log_changed") == 2
 
 
+@pytest.mark.requirement("S3.3")
+def test_a_disk_that_is_full_for_logs_and_store_is_told_while_it_is(machine, disk, eventually):
+    """The default layout: what the runner tells cannot be stored, so the coordinator tells it from memory."""
+    small = disk(machine.state, 8)
+    machine.start()
+    machine.new("a", "sh", "-c", "exec sleep 600")
+    pid = machine.until("a", "started")["pid"]
+    small.fill()
+    os.kill(pid, 15)  # its end is what the store has no room for
+    trouble = eventually(lambda: machine.get("/v1/status")["trouble"])
+    assert "full" in trouble["cause"]
+    assert machine.session("a")["trouble"] == trouble
+    for words in (["show", "a"], ["show", "a/sh"], ["ls"], ["doctor"]):
+        done = machine.hawse(*words)
+        assert b"disk is full" in done.stdout + done.stderr, words
+    small.free()
+    assert machine.until("a")["outcome"]["signal"] == 15
+    eventually(lambda: machine.get("/v1/status")["trouble"] is None)
+
+
 def _stands_still(progress: Path) -> int:
     """The number reached, if it is the same after a moment in which a thousand lines are printed otherwise."""
     before = progress.read_text()

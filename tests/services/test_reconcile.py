@@ -9,9 +9,9 @@ from tests.services.test_session import long_lived
 
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
-from hawse.domain.errors import NotFound
-from hawse.domain.job import OnLost, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended
+from hawse.domain.errors import NotFound, Unavailable
+from hawse.domain.job import LogState, OnLost, Outcome, OutcomeKind
+from hawse.ports.launcher import Ended, LogChanged
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.reconcile import RETENTION_S, Reconciler
@@ -137,5 +137,33 @@ def test_the_end_of_a_job_is_stored_even_when_its_words_cannot_be(in_lab) -> Non
         after = await job_verbs.wait(lab.world, ME, "a", "work", until="ended", timeout_s=60)
         assert (after.state, after.outcome.exit_code, after.left_behind) == (jobs.S.ENDED, 127, ())
         assert "cannot be stored" in after.outcome.cause
+
+    in_lab(test)
+
+
+def test_what_cannot_be_stored_now_is_told_meanwhile(in_lab, monkeypatch) -> None:
+    """A full disk: the report waits, and who looks is told since when and why; when there is room, it is over."""
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        await session_verbs.create(lab.world, ME, NewSession(alias="a", job=spec()))
+        job = await job_verbs.wait(lab.world, ME, "a", "work", until="started", timeout_s=60)
+        assert lab.world.troubles.present is None
+
+        async def full(verb: object) -> None:
+            raise Unavailable("the disk is full")
+
+        began = lab.world.clock.now()
+        with monkeypatch.context() as patch:
+            patch.setattr(lab.world.store, "write", full)
+            log = LogState("blocked", "no room", since=began)
+            lab.host.runners[job.id, 1].report(LogChanged(job.id, 1, log))
+            await asyncio.sleep(100)
+            trouble = lab.world.troubles.present
+            assert trouble is not None
+            assert (trouble.cause, trouble.since) == ("the disk is full", pytest.approx(began, abs=1))
+        await asyncio.sleep(100)
+        assert lab.world.troubles.present is None
+        assert (await job_verbs.get(lab.world, ME, "a", "work")).log == log
 
     in_lab(test)

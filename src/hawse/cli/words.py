@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from hawse.client.records import JobInfo, Outcome, SessionInfo
+    from hawse.client.records import JobInfo, Outcome, SessionInfo, Trouble
 
 SHORT_ID_LENGTH = 13  # of a UUIDv7: its milliseconds; a unique beginning is as good as the whole id
 ENDS_MAX = 3  # jobs named in one line
@@ -83,6 +83,11 @@ def job_state(job: JobInfo) -> str:
     if job.state == "lost" and job.outcome:
         return f"{outcome(job.outcome)}; what it left behind is being ended"
     return f"ended, {outcome(job.outcome)}" if job.is_over and job.outcome else job.state
+
+
+def trouble(value: Trouble) -> str:
+    """Why what is shown may be old."""
+    return f"nothing new can be written down since {moment(value.since)}, so this may be old: {value.cause}"
 
 
 def left_behind(entry: Mapping[str, Any]) -> str:

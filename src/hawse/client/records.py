@@ -153,6 +153,15 @@ class AttachmentInfo(Record):
     reason: str | None
 
 
+class Trouble(Record):
+    """Why the coordinator cannot write down what it knows: what it shows may be old. since: Unix seconds."""
+
+    __slots__ = _fields = ("cause", "since")
+    _defaults = {"cause": "", "since": 0.0}
+    cause: str
+    since: float
+
+
 class SessionInfo(Record):
     """A session with its jobs (by age) and living attachments. state: new, waiting, active, draining, ended."""
 
@@ -160,7 +169,7 @@ class SessionInfo(Record):
         "id", "project", "alias", "owner", "state", "created_at", "description", "labels", "policies", "lease", "epoch",
         "version", "ended_at", "end_reason", "ended_by", "last_seq",
     )  # fmt: skip
-    __slots__ = (*_fields, "attachments", "jobs")
+    __slots__ = (*_fields, "attachments", "jobs", "trouble")
     _defaults = {
         "id": "", "project": "default", "owner": "", "state": "new", "created_at": 0.0, "description": "",
         "lease": "never", "epoch": 1, "version": 1, "end_reason": "", "ended_by": "", "last_seq": 0,
@@ -183,11 +192,13 @@ class SessionInfo(Record):
     last_seq: int
     jobs: list[JobInfo]
     attachments: list[AttachmentInfo]
+    trouble: Trouble | None
 
     def __init__(self, raw: dict[str, Any]) -> None:
         super().__init__(raw)
         self.jobs = [JobInfo(job) for job in raw.get("jobs") or ()]
         self.attachments = [AttachmentInfo(a) for a in raw.get("attachments") or ()]
+        self.trouble = Trouble(raw["trouble"]) if raw.get("trouble") else None
 
     @property
     def name(self) -> str:
@@ -222,10 +233,11 @@ class EventInfo(Record):
 class Status(Record):
     """A coordinator, as it sees itself."""
 
-    __slots__ = _fields = (
+    _fields = (
         "version", "pid", "started_at", "store", "store_version", "engine", "state_dir", "sessions", "jobs", "host",
         "boot_id",
     )  # fmt: skip
+    __slots__ = (*_fields, "trouble")
     _defaults = {
         "version": "", "pid": 0, "started_at": 0.0, "store": "", "engine": "", "state_dir": "", "sessions": 0,
         "jobs": 0, "host": "", "boot_id": "",
@@ -241,6 +253,11 @@ class Status(Record):
     jobs: int
     host: str
     boot_id: str
+    trouble: Trouble | None
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        super().__init__(raw)
+        self.trouble = Trouble(raw["trouble"]) if raw.get("trouble") else None
 
 
 class Admission(Record):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from hawse.domain import attachment as attachments
@@ -18,7 +19,7 @@ from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, Star
 from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
-from hawse.ports.launcher import Report, Start
+from hawse.ports.launcher import Start
 from hawse.ports.store import Order, Pending, Unit, View
 from hawse.services import report as reports
 from hawse.services.session import settle
@@ -234,23 +235,10 @@ class Reconciler:
         async for report in self.world.launcher.reports():
             for words in (report, reports.plain(report)):
                 try:
-                    await self._take(words)
+                    await self._until_available(partial(reports.take, self.world, words))
                     break
                 except Problem:
                     log.exception("report %s of job %s cannot be taken", type(report).__name__, report.job)
-
-    async def _take(self, report: Report) -> None:
-        """Store a report, however long that takes. Raises Problem when trying again would not help."""
-        pause = iter(BACK_OFF_S)
-        while True:
-            try:
-                return await reports.take(self.world, report)
-            except Problem as problem:
-                if not problem.retry:
-                    raise
-                # a full disk: hold on to it until there is room
-                log.warning("report %s of job %s not stored yet: %s", type(report).__name__, report.job, problem)
-                await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
 
     # -- deadlines
     # ----------------------------------------------------------------------------------------------------------
@@ -324,14 +312,23 @@ class Reconciler:
         return await self._until_available(lambda: self.world.store.write(verb))
 
     async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The store may be away for a while (full disk, restart of a database): wait for it, saying so."""
-        pause = iter(BACK_OFF_S)
-        while True:
-            try:
-                return await work()
-            except Unavailable as problem:
-                log.warning("the store is not available, trying again: %s", problem)
+        """The store may be away for a while (full disk, restart of a database): wait for it, saying so.
+
+        Raises Problem when trying again would not help.
+        """
+        pause, waiter = iter(BACK_OFF_S), object()
+        try:
+            while True:
+                try:
+                    return await work()
+                except Problem as problem:
+                    if not problem.retry:
+                        raise
+                    log.warning("the store is not available, trying again: %s", problem)
+                    self.world.troubles.note(waiter, problem.detail, self.world.clock)
                 await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
+        finally:
+            self.world.troubles.over(waiter)
 
 
 def _start(job: Job, order: Order) -> Start:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hawse.domain.errors import RequestReused
@@ -11,6 +11,7 @@ from hawse.ports.clock import Clock
 from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
 from hawse.ports.store import Answer, Store, Unit
+from hawse.services.trouble import Troubles
 
 T = TypeVar("T")
 PROJECT_DEFAULT = "default"
@@ -24,6 +25,7 @@ class World:
     launcher: Launcher
     clock: Clock
     logs: LogReader
+    troubles: Troubles = field(default_factory=Troubles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from hawse.domain.job import Job
 from hawse.domain.session import Lease, Session
 from hawse.services import session as sessions
 from hawse.services.session import SessionView
+from hawse.services.trouble import Trouble
 
 PATH = "/v1/sessions"
 _encode = msgspec.json.Encoder().encode
@@ -32,11 +33,15 @@ _LIVING = {"living": True, "ended": False, "all": None}
 
 @dataclass(frozen=True, slots=True)
 class SessionDocument(Session):
-    """A session with what is in it: all its jobs, its living attachments, the number of its last event."""
+    """A session with what is in it: all its jobs, its living attachments, the number of its last event.
+
+    trouble: why all this may be old: the store does not take what the coordinator has to write down. Told to who looks.
+    """
 
     jobs: tuple[Job, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     last_seq: int = 0
+    trouble: Trouble | None = None
 
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -57,13 +62,14 @@ class SessionChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     labels: fields.Labels | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode(view: SessionView) -> bytes:
+def encode(view: SessionView, trouble: Trouble | None = None) -> bytes:
     """A SessionDocument as JSON: the session's own fields, then what is in it."""
-    return b'%s,"jobs":%s,"attachments":%s,"last_seq":%d}' % (
+    return b'%s,"jobs":%s,"attachments":%s,"last_seq":%d,"trouble":%s}' % (
         _encode(view.session)[:-1],
         _encode(view.jobs),
         _encode(view.attachments),
         view.last_seq,
+        _encode(trouble),
     )
 
 
@@ -92,7 +98,8 @@ async def page(
     visit = visit_of(request)
     found = await sessions.page(visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit)
     following = b'"%s"' % found[-1].session.id.encode() if len(found) == limit else b"null"
-    return answered(b'{"items":[%s],"next":%s}' % (b",".join(map(encode, found)), following))
+    trouble = visit.desk.world.troubles.present
+    return answered(b'{"items":[%s],"next":%s}' % (b",".join(encode(one, trouble) for one in found), following))
 
 
 @get(PATH + "/{session:str}", operation_id="get_session", tags=["sessions"])
@@ -100,7 +107,7 @@ async def get_one(request: AnyRequest, session: fields.SessionName) -> Response[
     """One session by id or alias. An alias means the living session that has it, else the one that ended last."""
     visit = visit_of(request)
     found = await sessions.get(visit.desk.world, visit.caller, session)
-    return answered(encode(found), version=found.session.version)
+    return answered(encode(found, visit.desk.world.troubles.present), version=found.session.version)
 
 
 @patch(PATH + "/{session:str}", body=SessionChange, operation_id="describe_session", tags=["sessions"])

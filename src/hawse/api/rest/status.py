@@ -9,12 +9,16 @@ from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.limits import PAGE_MAX
 from hawse.api.rest.response import answered
 from hawse.ports.store import View
+from hawse.services.trouble import Trouble
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds."""
+    """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds.
+
+    trouble: why the store does not take what the coordinator has to write down, and since when.
+    """
 
     version: str
     pid: int
@@ -27,6 +31,7 @@ class Status(msgspec.Struct, kw_only=True):
     jobs: int
     host: str
     boot_id: str
+    trouble: Trouble | None = None
 
 
 class Health(msgspec.Struct):
@@ -50,7 +55,8 @@ async def status(request: AnyRequest) -> Response[Status]:
     """Version, process, store, engine and counts of the coordinator."""
     desk = visit_of(request).desk
     sessions, jobs = await desk.world.store.read(_counts)
-    return answered(_encode({**desk.facts, "sessions": sessions, "jobs": jobs}))
+    trouble = desk.world.troubles.present
+    return answered(_encode({**desk.facts, "sessions": sessions, "jobs": jobs, "trouble": trouble}))
 
 
 @get("/healthz", operation_id="get_health", tags=["service"])

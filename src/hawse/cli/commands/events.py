@@ -80,7 +80,7 @@ def _line(event: EventInfo, names: dict[str, str]) -> str:
 
 def _special(event: EventInfo) -> list[str]:
     """The fields that are objects themselves, in words."""
-    from hawse.cli.words import outcome
+    from hawse.cli.words import moment, outcome
     from hawse.client.records import LogInfo, Outcome
 
     told = []
@@ -89,7 +89,8 @@ def _special(event: EventInfo) -> list[str]:
     if event.after.get("log"):
         log = LogInfo(event.after["log"])
         if log.state != "ok" or event.kind == "job.log_changed":
-            told.append(f"log {log.state}{': ' if log.cause else ''}{log.cause}")
+            since = f" since {moment(log.since)}" if log.since else ""
+            told.append(f"log {log.state}{since}{': ' if log.cause else ''}{log.cause}")
     if event.after.get("left_behind"):
         told.append(f"{len(event.after['left_behind'])} left behind")
     return told

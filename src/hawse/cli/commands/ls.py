@@ -41,6 +41,11 @@ def listed(state: str, as_json: bool, connection: Connection) -> int:
         json_out([info.raw for info in sessions])
         return 0
     now = time.time()
+    troubled = next((info.trouble for info in sessions if info.trouble is not None), None)
+    if troubled is not None:
+        from hawse.cli.words import trouble
+
+        note(trouble(troubled))
     if sessions:
         table(HEADS, [_row(info, now) for info in sessions])
     elif state != "living":

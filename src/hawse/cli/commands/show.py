@@ -37,6 +37,7 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
         if as_json:
             json_out(job.info.raw)
         else:
+            _tell_trouble(job.session.info)
             job_facts(job.info, job.session.info, time.time(), _printed(job))
         return 0
     found = server.session(name)
@@ -45,6 +46,7 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
         json_out(session.raw)
         return 0
     now = time.time()
+    _tell_trouble(session)
     session_facts(session, now)
     for info in session.jobs:
         out()
@@ -62,6 +64,14 @@ def _printed(job: Job) -> str:
     if job.info.log_end is not None:
         return size(job.info.log_end)
     return f"{size(job.read(limit=1).end)} so far" if job.info.started_at is not None else ""
+
+
+def _tell_trouble(session: SessionInfo) -> None:
+    if session.trouble is not None:
+        from hawse.cli.say import note
+        from hawse.cli.words import trouble
+
+        note(trouble(session.trouble))
 
 
 def session_facts(session: SessionInfo, now: float) -> None:

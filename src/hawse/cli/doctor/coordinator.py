@@ -8,7 +8,7 @@ from hawse.domain.errors import Problem
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.cli.options import Connection
-    from hawse.client.records import SessionInfo
+    from hawse.client.records import SessionInfo, Status
 
 
 def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
@@ -36,12 +36,21 @@ def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
     if status.version != __version__:
         found[0].level = NOTE
         found[0].advice = f"this command line is version {__version__}; hawse down, jobs go on, then use hawse again"
-    found.append(Finding("store", GOOD, f"{status.store}, version {status.store_version}", store=status.store))
+    found.append(_store(status))
     found += [finding for session in sessions for finding in _session(session)]
     processes = {"": status.pid}
     for one in sessions:
         processes |= {f"{one.name}/{job.name}": job.pid for job in one.jobs if job.pid and not job.is_over}
     return found, processes
+
+
+def _store(status: Status) -> Finding:
+    if status.trouble is None:
+        return Finding("store", GOOD, f"{status.store}, version {status.store_version}", store=status.store)
+    from hawse.cli.words import moment
+
+    text = f"{status.store} takes no changes since {moment(status.trouble.since)}: {status.trouble.cause}"
+    return Finding("store", BAD, text, advice="mend that; all goes on by itself then", store=status.store)
 
 
 def _session(session: SessionInfo) -> list[Finding]:
