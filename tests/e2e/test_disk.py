@@ -281,7 +281,15 @@ def test_damaged_segments_are_told_and_the_rest_is_read(machine, need):
     # without its index: readable, and nothing can be said about it
     index.unlink()
     segment.write_bytes(whole)
-    assert machine.hawse("logs", "a").stdout == whole
+    done = machine.hawse("logs", "a")
+    assert (done.returncode, done.stdout) == (1, whole)
+    assert done.stderr.count(b"cannot be checked") == 1
+    # without the segment: nothing is left, and that is told
+    segment.unlink()
+    for tail in ((), ("--tail", "1")):
+        done = machine.hawse("logs", "a", *tail)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert b"are not there" in done.stderr
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -25,6 +25,11 @@ def everything(directory, offset=0, bytes_max=50_000):
             offset = piece.next
 
 
+def unverified(directory):
+    with LogReader(str(directory)) as reader:
+        return reader.read(0, bytes_max=1_000_000).unverified
+
+
 def numbered(count):
     return b"".join(b"%07d\n" % number for number in range(count))
 
@@ -108,6 +113,9 @@ def test_a_damaged_record_costs_its_checksum_only(open_log, tmp_path):
         file.seek(segment.RECORD_BYTES + 5)  # the first output record, after the attempt
         file.write(b"\xff")
     assert everything(tmp_path) == (b"a" * 1000 + b"b" * 1000, [])
+    assert unverified(tmp_path) == [(0, 1000)]
+    with LogReader(str(tmp_path)) as reader:
+        assert reader.read(0, bytes_max=10).recorded == 2000, "a record follows: they are not the last moments"
 
 
 def test_a_missing_index_leaves_the_bytes(open_log, tmp_path):
@@ -115,8 +123,16 @@ def test_a_missing_index_leaves_the_bytes(open_log, tmp_path):
     data = numbered(1000)
     log.append(data, 1)
     log.close()
-    os.unlink(segments(tmp_path)[0] + ".idx")
-    assert everything(tmp_path) == (data, [])
+    assert unverified(tmp_path) == []
+    for damage in (b"", os.urandom(200), None):
+        index = segments(tmp_path)[0] + ".idx"
+        if damage is None:
+            os.unlink(index)
+        else:
+            with open(index, "wb") as file:
+                file.write(damage)
+        assert everything(tmp_path) == (data, [])
+        assert unverified(tmp_path) == [(0, len(data))]
     again = open_log(attempt=2)
     again.append(b"more", 1)
     again.close()
@@ -217,6 +233,36 @@ def test_the_tail_in_lines(open_log, tmp_path, data, lines, tail):
     log.close()
     with LogReader(str(tmp_path)) as reader:
         assert data[reader.offset_of_tail(lines) :] == tail
+
+
+def test_a_tail_that_is_damaged_begins_where_the_damage_does(open_log, tmp_path):
+    """So that who reads from there is told; and what lies behind a hole is counted once."""
+    log = open_log()
+    for data in (b"a\n" * 500, b"b\n" * 500, b"c\n" * 500):
+        log.append(data, 1)
+        log.index(final=True)
+    log.close()
+    segment = segments(tmp_path)[0] + ".seg"
+    os.truncate(segment, 2500)
+    with LogReader(str(tmp_path)) as reader:
+        assert reader.offset_of_tail(1) == 2000
+        assert reader.offset_of_tail(2) == 1998
+        assert reader.read(2000, bytes_max=10).damaged == [(2000, 500, "checksum"), (2500, 500, "missing")]
+
+
+@pytest.mark.parametrize("lines", [1, 7, 5000, 9000])
+def test_a_tail_counts_each_line_once_around_a_hole(open_log, tmp_path, lines):
+    log = open_log(segment_bytes_max=1 << 20)
+    for at in range(0, 200_000, 20_000):
+        log.append(numbered(25_000)[at : at + 20_000], 1)
+        log.index(final=True)
+    log.close()
+    with open(segments(tmp_path)[0] + ".seg", "r+b") as file:
+        file.seek(165_000)
+        file.write(b"?")  # the block from 160,000 on is withheld
+    with LogReader(str(tmp_path)) as reader:
+        count = reader.read_all(reader.offset_of_tail(lines), 200_000).count(b"\n")
+    assert count == lines
 
 
 def test_a_long_tail_over_segments(open_log, tmp_path):

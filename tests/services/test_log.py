@@ -8,7 +8,9 @@ import pytest
 from tests.services.conftest import ME, spec
 
 from hawse.adapters.clock import SystemClock
+from hawse.domain import job as jobs
 from hawse.domain.errors import Invalid, NotFound
+from hawse.domain.job import Job, Outcome, OutcomeKind
 from hawse.ports.log import Piece
 from hawse.services import log as log_verbs
 from hawse.services import session as session_verbs
@@ -68,6 +70,35 @@ def test_a_log_that_is_gone_is_told() -> None:
         assert (piece.next, piece.end, piece.damaged) == (900, 500, ())
 
     in_world(test)
+
+
+def job(**fields) -> Job:
+    made, _ = jobs.created(id="j", session="s", name="j", command=("x",), tty=False, now=1.0, incarnation="0" * 32)
+    return replace(made, **fields)
+
+
+EXITED, LOST = Outcome(OutcomeKind.EXITED, code=0), Outcome(OutcomeKind.LOST, cause="killed")
+
+
+@pytest.mark.parametrize(
+    ("job", "damaged"),
+    [
+        (job(state=jobs.S.RUNNING), ()),  # its last moments have no checksums yet
+        (job(state=jobs.S.ENDED, outcome=LOST), ()),
+        (job(state=jobs.S.ENDED, outcome=EXITED, log_end=10), ((5, 5, "unverified"),)),
+        (job(state=jobs.S.ENDED, outcome=EXITED, log_end=30), ((5, 5, "unverified"), (10, 20, "missing"))),
+    ],
+)
+def test_what_a_log_lacks_is_told_by_its_job(job, damaged) -> None:
+    piece = log_verbs.with_its_doubts(job, Piece(b"x" * 10, 0, 10, 10, unverified=((5, 5),)))
+    assert piece.damaged == damaged
+    assert piece.next == piece.end == max(10, job.log_end or 0)
+
+
+def test_bytes_without_a_checksum_before_others_are_always_told() -> None:
+    doubted = Piece(b"x" * 10, 0, 10, 20, unverified=((0, 5), (8, 2)), recorded=8)
+    piece = log_verbs.with_its_doubts(job(state=jobs.S.RUNNING), doubted)
+    assert (piece.damaged, piece.next, piece.end) == (((0, 5, "unverified"),), 10, 20)
 
 
 @pytest.mark.parametrize(

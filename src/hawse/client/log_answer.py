@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "removed": "were removed by the log's retention",
-    "missing": "never reached the disk",
+    "missing": "are not there: they never reached the disk, or were removed since",
     "dropped": "were not kept, since the disk was full",
     "checksum": "are damaged (their checksum does not fit)",
 }
+UNVERIFIED = "what follows cannot be checked: its checksums (the log's index) are missing or damaged"
 
 
 def log_piece(answer: LogAnswer) -> LogPiece:
@@ -60,4 +61,6 @@ def _hole(text: str) -> tuple[int, str]:
     place, _, cause = text.partition(" ")
     offset, _, length = place.partition("+")
     word = unquote(cause)
+    if word == "unverified":
+        return int(offset), UNVERIFIED
     return int(offset), f"{int(length)} bytes from offset {int(offset)} on {_WORDS.get(word, f'are missing: {word}')}"

@@ -11,8 +11,11 @@ class Piece:
     """Bytes of a log. first: offset of data[0]; next: where to go on; end: the log's end as of now.
 
     first may be greater than what was asked when older bytes are gone. damaged: (offset, length, cause) of ranges in
-    this piece whose checksum does not fit, or which were never written.
+    this piece whose checksum does not fit, or which were never written; with cause "unverified", of ranges in `data`
+    that should have a checksum.
     spans: (offset, length, source) with source 1 stdout or terminal, 2 stderr.
+    unverified: (offset, length) of ranges in `data` that have no checksum (yet). recorded: offset after the last byte
+    of the log that has one.
     """
 
     data: bytes
@@ -21,6 +24,8 @@ class Piece:
     end: int
     damaged: tuple[tuple[int, int, str], ...] = ()
     spans: tuple[tuple[int, int, int], ...] = ()
+    unverified: tuple[tuple[int, int], ...] = ()
+    recorded: int = 0
 
 
 class LogReader(Protocol):

@@ -1,7 +1,7 @@
 """Read a job's log: from any offset, while it is written or long after, with every damage told.
 
 Damaged bytes are withheld, the rest is read on. Bytes without a record (the last moments, or all of a segment whose
-index is missing) are returned; nothing can be said about them. Source: spec 02, section 5.
+index is missing) are returned and told as unverified. Source: spec 02, section 5.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from zlib import crc32
 from hawse.runner.recovery import segment_starts
 from hawse.wire import segment
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 GONE, MISSING, DROPPED, CHECKSUM = "removed", "missing", "dropped", "checksum"
 TAIL_BYTES_MAX = 16 * 1024 * 1024
 
@@ -22,19 +26,22 @@ class Piece:
 
     first: offset of data's first byte; next: where to go on; end: the log's end as of now.
     damaged: (offset, length, cause) of ranges between the asked offset and `next` that are not in `data`.
+    unverified: (offset, length) of what is in `data` without a record; recorded: offset after the log's last record.
     spans: (offset, length, source) of what is in `data`, in order. Cause: removed (retention), missing (never reached
     the disk), dropped (the disk was full and the policy is to go on), checksum.
     """
 
-    __slots__ = ("damaged", "data", "end", "first", "next", "spans")
+    __slots__ = ("damaged", "data", "end", "first", "next", "recorded", "spans", "unverified")
 
     def __init__(self, offset: int, end: int) -> None:
         self.data = b""
+        self.recorded = 0
         self.first = offset
         self.next = offset
         self.end = end
         self.damaged: list[tuple[int, int, str]] = []
         self.spans: list[tuple[int, int, int]] = []
+        self.unverified: list[tuple[int, int]] = []
 
 
 class _Segment:
@@ -140,6 +147,7 @@ class LogReader:
         """
         starts = segment_starts(self.directory)
         piece = Piece(offset, self._end(starts))
+        piece.recorded = self._segment.promised if starts and self._segment is not None else 0
         parts: list[bytes] = []
         room = bytes_max
         at = offset
@@ -212,6 +220,8 @@ class LogReader:
             source = record.source
         if not data:
             return b"", self._hole(piece, at, stop, MISSING)
+        if record is None:
+            _add_unverified(piece, at, len(data))
         if piece.spans and piece.spans[-1][2] == source and piece.spans[-1][0] + piece.spans[-1][1] == at:
             first, length, _ = piece.spans.pop()
             piece.spans.append((first, length + len(data), source))
@@ -251,14 +261,12 @@ class LogReader:
         while at > stop:
             first = max(stop, at - segment.BLOCK_BYTES_MAX)
             piece = self.read(first, bytes_max=at - first)
-            data = piece.data
-            position = len(data)
-            while (position := data.rfind(b"\n", 0, position)) >= 0:
-                if first + position == end - 1:
+            for offset in _line_ends(piece, before=at):
+                if offset == end - 1:
                     continue
                 wanted -= 1
                 if wanted == 0:
-                    return _offset_in(piece, position + 1)
+                    return offset + 1
             at = first
         return stop
 
@@ -269,10 +277,18 @@ class LogReader:
         return found.records
 
 
-def _offset_in(piece: Piece, position: int) -> int:
-    """The log offset of `data[position]`, past ranges that are not in it."""
-    for offset, length, _ in piece.spans:
-        if position < length:
-            return offset + position
-        position -= length
-    return piece.next
+def _line_ends(piece: Piece, *, before: int) -> Iterator[int]:
+    """The offsets of the LFs in it, the last first. Holes have none; what is at `before` or later is left out."""
+    at = len(piece.data)
+    for offset, length, _ in reversed(piece.spans):
+        at -= length
+        stop = at + max(0, min(length, before - offset))
+        while (stop := piece.data.rfind(b"\n", at, stop)) >= 0:
+            yield offset + stop - at
+
+
+def _add_unverified(piece: Piece, at: int, length: int) -> None:
+    if piece.unverified and sum(piece.unverified[-1]) == at:
+        first, before = piece.unverified.pop()
+        at, length = first, before + length
+    piece.unverified.append((at, length))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from hawse.domain.errors import Invalid, NotFound
-from hawse.domain.job import Job
+from hawse.domain.job import Job, OutcomeKind, S
 from hawse.ports.log import Piece
 from hawse.services.attachment import chosen_job
 from hawse.services.gate import session_of
@@ -13,6 +14,7 @@ from hawse.services.world import Caller, World
 
 PIECE_BYTES_MAX = 4 * 1024 * 1024
 TAIL_LINES_MAX = 1_000_000
+MISSING, UNVERIFIED = "missing", "unverified"  # causes of damage: spec 02, section 5
 
 
 async def read(
@@ -48,12 +50,25 @@ async def read(
                 start = world.logs.offset_of_tail(found.id, tail)
             return world.logs.read(found.id, offset=start, bytes_max=bytes_max)
         except NotFound:
-            return _nothing(found, start)
+            return Piece(b"", start, start, 0)  # it has printed nothing yet, or never ran; else that is told below
 
-    return found, await asyncio.to_thread(piece)
+    return found, with_its_doubts(found, await asyncio.to_thread(piece))
 
 
-def _nothing(job: Job, start: int) -> Piece:
-    """The log of a job that has none: it has printed nothing yet, or never ran; else it is gone, and that is told."""
-    end = job.log_end or 0
-    return Piece(b"", start, max(start, end), end, damaged=((start, end - start, "missing"),) if start < end else ())
+def with_its_doubts(job: Job, piece: Piece) -> Piece:
+    """The piece with what only the job's own record tells of it.
+
+    Where its log should end, if files at its end are gone; and which bytes without a checksum should have one: all of a
+    job that ended in order, and of another all but the last.
+    """
+    end = max(piece.end, job.log_end or 0)
+    damaged = list(piece.damaged)
+    is_whole = job.state == S.ENDED and job.outcome is not None and job.outcome.kind != OutcomeKind.LOST
+    damaged += [
+        (offset, length, UNVERIFIED) for offset, length in piece.unverified if is_whole or offset < piece.recorded
+    ]
+    after = piece.next
+    if piece.end <= after < end:
+        damaged.append((after, end - after, MISSING))
+        after = end
+    return replace(piece, next=after, end=end, damaged=tuple(sorted(damaged)))

@@ -28,6 +28,8 @@ class LogFiles:
             end=found.end,
             damaged=tuple(found.damaged),
             spans=tuple(found.spans),
+            unverified=tuple(found.unverified),
+            recorded=found.recorded,
         )
 
     def offset_at(self, job: str, time: float) -> int:

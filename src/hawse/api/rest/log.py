@@ -44,7 +44,8 @@ async def read(
 
     Hawse-Log-From, -Next, -End: the offset of the first byte, of the one to go on with, of the end as of now.
     Hawse-Log-Spans: `offset+length:source ...` (1 stdout or terminal, 2 stderr).
-    Hawse-Log-Damaged: `offset+length cause; ...`, causes percent-encoded. Hawse-Job-State: whether more can come.
+    Hawse-Log-Damaged: `offset+length cause; ...`, causes percent-encoded; these bytes are not in the body, but for the
+    cause `unverified`: they are, and their checksums are gone. Hawse-Job-State: whether more can come.
     """
     visit = visit_of(request)
     async with visit.desk.log_readers:

@@ -60,7 +60,7 @@ _HEADERS: dict[str, Json] = {
             "Next": "offset to go on with",
             "End": "the log's end as of now",
             "Spans": "offset+length:source ...; source 1 stdout or terminal, 2 stderr",
-            "Damaged": "offset+length cause; ... of ranges that are not in the body; causes percent-encoded",
+            "Damaged": "offset+length cause; ... of ranges that are not in the body, or `unverified`; percent-encoded",
         }.items()
     },
     **dict.fromkeys(("create_session", "get_session", "describe_session", "end_session", "run_job", "get_job"), _ETAG),

@@ -93,15 +93,15 @@ def _first(job: Job, from_: int | None, since: float | None, tail: int | None) -
 def _print(chunks: Iterable[Chunk]) -> int:
     from hawse.cli.say import note
 
-    damaged = False
+    told = ""
     for chunk in chunks:
-        if chunk.problem:
-            damaged = True
-            note(f"hawse: {chunk.problem}")
+        if chunk.problem and chunk.problem != told:  # each piece of a long log without an index says the same
+            told = chunk.problem
+            note(f"hawse: {told}")
         data = chunk.data
         while data:
             data = data[os.write(sys.stdout.fileno(), data) :]
-    return 1 if damaged else 0
+    return 1 if told else 0
 
 
 def since_of(text: str, now: float) -> tuple[int | None, float | None]:
