@@ -110,3 +110,28 @@ def test_wrong_places_are_refused(wrong) -> None:
             await log_verbs.read(world, ME, "a", None, **wrong)
 
     in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("data", "lines", "shown"),
+    [
+        (b"a\nb\nc\n", 2, b"a\nb\n"),
+        (b"a\nb\n", 2, b"a\nb\n"),
+        (b"a\nb", 2, b"a\nb"),
+        (b"a\n", 0, b""),
+        (b"", 3, b""),
+    ],
+)
+def test_a_tail_ends_where_it_ended_when_it_was_looked_for(data, lines, shown) -> None:
+    """A line that is printed between the look and the reading is not one of the last N."""
+    piece = Piece(data, 10, 10 + len(data), 10 + len(data), spans=((10, 1, 1), (11, len(data), 2)) if data else ())
+    cut = log_verbs.of_lines(piece, lines)
+    assert cut.data == shown
+    assert cut.next == cut.end == 10 + len(shown)
+    assert sum(length for _, length, _ in cut.spans) >= len(shown)
+
+
+def test_lines_are_cut_behind_a_hole() -> None:
+    piece = Piece(b"a\nb\n", 0, 14, 20, damaged=((2, 10, "checksum"),), spans=((0, 2, 1), (12, 2, 1)))
+    assert log_verbs.of_lines(piece, 1) == Piece(b"a\n", 0, 2, 2, spans=((0, 2, 1),))
+    assert log_verbs.of_lines(piece, 2) == piece

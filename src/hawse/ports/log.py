@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -26,6 +26,20 @@ class Piece:
     spans: tuple[tuple[int, int, int], ...] = ()
     unverified: tuple[tuple[int, int], ...] = ()
     recorded: int = 0
+
+    def until(self, offset: int) -> Piece:
+        """The same piece, with nothing from this offset on: it goes on there."""
+        if offset >= self.next:
+            return self
+        spans = tuple((at, min(length, offset - at), source) for at, length, source in self.spans if at < offset)
+        return replace(
+            self,
+            data=self.data[: sum(length for _, length, _ in spans)],
+            next=offset,
+            damaged=tuple((at, min(length, offset - at), why) for at, length, why in self.damaged if at < offset),
+            spans=spans,
+            unverified=tuple((at, min(length, offset - at)) for at, length in self.unverified if at < offset),
+        )
 
 
 class LogReader(Protocol):

@@ -48,11 +48,29 @@ async def read(
                 start = world.logs.offset_at(found.id, since)
             elif tail is not None:
                 start = world.logs.offset_of_tail(found.id, tail)
-            return world.logs.read(found.id, offset=start, bytes_max=bytes_max)
+            read = world.logs.read(found.id, offset=start, bytes_max=bytes_max)
+            return read if tail is None else of_lines(read, tail)
         except NotFound:
             return Piece(b"", start, start, 0)  # it has printed nothing yet, or never ran; else that is told below
 
     return found, with_its_doubts(found, await asyncio.to_thread(piece))
+
+
+def of_lines(piece: Piece, lines: int) -> Piece:
+    """The first lines of a piece, which is then the log's end as of now: what was printed since is not asked for."""
+    at = 0
+    for _ in range(lines):
+        at = piece.data.find(b"\n", at) + 1
+        if at == 0:
+            return piece
+    if at >= len(piece.data):
+        return piece
+    for offset, length, _ in piece.spans:
+        if at <= length:
+            cut = piece.until(offset + at)
+            return replace(cut, end=cut.next)
+        at -= length
+    return piece
 
 
 def with_its_doubts(job: Job, piece: Piece) -> Piece:

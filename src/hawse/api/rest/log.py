@@ -65,13 +65,7 @@ async def read(
 def told_in_headers(piece: Piece) -> Piece:
     """The piece, shortened where it has more spans or damages than fit its headers. The client asks on from `next`."""
     late = (*piece.spans[limits.SPANS_MAX :], *piece.damaged[limits.DAMAGED_MAX :])
-    end = min((offset for offset, _, _ in late), default=piece.next)
-    if end >= piece.next:
-        return piece
-    spans = tuple((offset, min(length, end - offset), source) for offset, length, source in piece.spans if offset < end)
-    damaged = tuple((offset, min(length, end - offset), why) for offset, length, why in piece.damaged if offset < end)
-    data = piece.data[: sum(length for _, length, _ in spans)]
-    return Piece(data=data, first=piece.first, next=end, end=piece.end, damaged=damaged, spans=spans)
+    return piece.until(min((offset for offset, _, _ in late), default=piece.next))
 
 
 class Bytes(Made):
