@@ -129,6 +129,20 @@ def test_a_feed_resumes_behind_the_last_event_that_was_seen(rest, after, start, 
     rest.run(main())
 
 
+def test_a_cursor_that_was_never_given_is_refused(rest):
+    """A feed that took it would leave out what comes up to that number."""
+
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a"})
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": "2"}
+            refused = await http.ask("GET", "/v1/sessions/a/events", headers=headers)
+            assert (refused.status, refused.json["code"], refused.json["last_seq"]) == (422, "invalid", 1)
+            assert "the session's last event is 1" in refused.json["detail"]
+
+    rest.run(main())
+
+
 def test_from_beyond_the_last_event_is_empty_and_goes_on_there(rest):
     async def main():
         async with rest.stage() as stage, rest.link(stage.path) as http:

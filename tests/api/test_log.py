@@ -36,6 +36,8 @@ def test_bytes_are_read_from_any_offset(rest):
             past = await http.ask("GET", f"/v1/sessions/a/logs/true?from={len(data)}")
             assert (past.status, past.body, past.headers["hawse-log-next"]) == (200, b"", str(len(data)))
             assert past.headers["hawse-job-state"] in ("starting", "running")
+            beyond = await http.ask("GET", f"/v1/sessions/a/logs/true?from={len(data) + 1}")
+            assert (beyond.status, beyond.json["end"]) == (422, len(data))
 
     rest.run(main())
 

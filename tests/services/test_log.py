@@ -66,8 +66,10 @@ def test_a_log_that_is_gone_is_told() -> None:
         await world.store.write(printed)
         _, piece = await log_verbs.read(world, ME, "a", "j", offset=100)
         assert (piece.data, piece.next, piece.end, piece.damaged) == (b"", 500, 500, ((100, 400, "missing"),))
-        _, piece = await log_verbs.read(world, ME, "a", "j", offset=900)
-        assert (piece.next, piece.end, piece.damaged) == (900, 500, ())
+        _, piece = await log_verbs.read(world, ME, "a", "j", offset=500)
+        assert (piece.next, piece.end, piece.damaged) == (500, 500, ())
+        with pytest.raises(Invalid, match="501 is beyond the end of the log, which has 500 bytes"):
+            await log_verbs.read(world, ME, "a", "j", offset=501)
 
     in_world(test)
 

@@ -31,7 +31,7 @@ async def read(
     """One piece of a job's log. At most one of offset (bytes), since (Unix seconds) and tail (lines); none: from the
     start.
 
-    Raises NotFound, Denied, Invalid, Unavailable.
+    Raises NotFound, Denied, Invalid (also: the offset is beyond the end as of now), Unavailable.
     """
     if sum(start is not None for start in (offset, since, tail)) > 1:
         raise Invalid("give only one of from, since and tail")
@@ -53,7 +53,10 @@ async def read(
         except NotFound:
             return Piece(b"", start, start, 0)  # it has printed nothing yet, or never ran; else that is told below
 
-    return found, with_its_doubts(found, await asyncio.to_thread(piece))
+    whole = with_its_doubts(found, await asyncio.to_thread(piece))
+    if offset is not None and offset > whole.end:
+        raise Invalid(f"offset {offset} is beyond the end of the log, which has {whole.end} bytes", end=whole.end)
+    return found, whole
 
 
 def of_lines(piece: Piece, lines: int) -> Piece:

@@ -15,6 +15,8 @@ from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.response import Made, answered
 from hawse.domain.errors import Invalid
 from hawse.domain.event import Event
+from hawse.domain.session import Session
+from hawse.ports.store import View
 from hawse.services import event as events
 from hawse.services.gate import session_of
 
@@ -43,15 +45,23 @@ async def page(
 ) -> Response[EventPage]:
     """Events from a number on. With `Accept: text/event-stream`: a feed that goes on until the session has ended.
 
-    wait_s: when there is none yet, wait for one. A feed resumes after `Last-Event-ID`, which wins over `from`.
+    wait_s: when there is none yet, wait for one. A feed resumes after `Last-Event-ID`, which wins over `from` and is an
+    event that there has been; `from` may be one that is still to come.
     """
     visit = visit_of(request)
     world, caller = visit.desk.world, visit.caller
     after = max(0, first - 1)
     if STREAM_TYPE in visit.header("accept", ""):
-        after = _last_seen(request, after)
-        found = await world.store.read(lambda view: session_of(view, caller, session))
-        return EventStream(visit.desk, found.id, after)
+        seen = _last_seen(request)
+
+        def query(view: View) -> tuple[Session, int]:
+            found = session_of(view, caller, session)
+            return found, view.last_seq(found.id)
+
+        found, last = await world.store.read(query)
+        if seen is not None and seen > last:
+            raise Invalid(f"Last-Event-ID {seen} was never sent: the session's last event is {last}", last_seq=last)
+        return EventStream(visit.desk, found.id, after if seen is None else seen)
     items, more = await events.page(world, caller, session, after=after, limit=limit)
     if wait_s and more and not items:
         with visit.desk.waiting():
@@ -61,10 +71,10 @@ async def page(
     return answered(_encode({"items": items, "next": following if more else None}))
 
 
-def _last_seen(request: AnyRequest, after: int) -> int:
+def _last_seen(request: AnyRequest) -> int | None:
     given = visit_of(request).header("last-event-id", "")
     if not given:
-        return after
+        return None
     if not given.isascii() or not given.isdecimal() or len(given) > 16:
         raise Invalid("Last-Event-ID is the number of an event")
     return int(given)
