@@ -133,3 +133,13 @@ def test_the_whole_thing(capfd):
         assert f"  {subject} " in out
     assert run(["doctor", "--json"]) == code
     assert {entry["level"] for entry in json.loads(capfd.readouterr().out)} <= {GOOD, NOTE, BAD}
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--json"]])
+def test_an_engine_that_is_not_known_is_your_mistake(hawse, words):
+    hawse.environ["HAWSE_ENGINE"] = "bogus"
+    done = hawse.run(*words)
+    assert done.returncode == 64
+    assert "HAWSE_ENGINE is 'bogus'; it may be python, compiled or auto" in done.stderr
+    assert "mistake" not in done.stderr
+    del hawse.environ["HAWSE_ENGINE"]

@@ -1,18 +1,20 @@
 """Which pump the attach client runs: the compiled one where it was built, else the Python one. Both do the same.
 
-HAWSE_ENGINE=python|compiled|auto chooses; "compiled" without a compiled core is an ImportError, never a silent change.
+HAWSE_ENGINE=python|compiled|auto chooses; "compiled" without a compiled core is told, never a silent change.
 """
 
 from __future__ import annotations
 
 import os
 
+from hawse.domain.errors import Invalid
+
 TYPE_CHECKING = False
 WANTED = os.environ.get("HAWSE_ENGINE") or "auto"
 ENGINE = "compiled"
 
 if WANTED not in ("python", "compiled", "auto"):
-    raise ImportError(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
+    raise Invalid(f"HAWSE_ENGINE is {WANTED!r}; it may be python, compiled or auto")
 if TYPE_CHECKING:
     from hawse.cli.attach.pump import Pump
 else:
@@ -20,9 +22,10 @@ else:
         if WANTED == "python":
             raise ImportError("not wanted")
         from hawse._core import Pump
-    except ImportError:
+    except ImportError as error:
         if WANTED == "compiled":
-            raise
+            step = "install a C compiler and Python's headers, then make install; or unset HAWSE_ENGINE"
+            raise Invalid(f"HAWSE_ENGINE is compiled, but it was not built: {error}", next_step=step) from error
         from hawse.cli.attach.pump import Pump
 
         ENGINE = "python"
