@@ -1,6 +1,8 @@
 """What the doctor says, for machines that this one is not."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,40 @@ def test_an_engine_that_is_not_known_is_your_mistake(hawse, words):
     assert "HAWSE_ENGINE is 'bogus'; it may be python, compiled or auto" in done.stderr
     assert "mistake" not in done.stderr
     del hawse.environ["HAWSE_ENGINE"]
+
+
+def store_of(hawse) -> dict:
+    done = hawse.run("doctor", "--json")
+    (found,) = [one for one in json.loads(done.stdout) if one["subject"] == "store"]
+    assert (done.returncode == 1) >= (found["level"] == BAD)
+    return found
+
+
+def test_a_store_that_will_not_work_is_found_before_a_coordinator_is_started(hawse, places):
+    """Without one running, and without changing anything."""
+    assert store_of(hawse)["level"] == GOOD
+    assert not places.state.exists()
+    hawse("ls")
+    hawse("down")
+    path = places.state / "hawse.db"
+    assert "sqlite, version " in store_of(hawse)["text"]
+    good = path.read_bytes()
+    files = sorted(places.state.iterdir())
+    for data, words in ((good[: len(good) // 2], "damaged"), (b"no database" * 1000, "damaged")):
+        path.write_bytes(data)
+        found = store_of(hawse)
+        assert (found["level"], words in found["text"]) == (BAD, True), found
+        assert path.read_bytes() == data
+    path.write_bytes(good)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("INSERT INTO schema_version VALUES (999, 'of tomorrow')")
+    found = store_of(hawse)
+    assert (found["level"], "version 999" in found["text"]) == (BAD, True), found
+    assert found["advice"]
+    path.write_bytes(good)
+    places.config.mkdir(exist_ok=True)
+    (places.config / "config.toml").write_text('[store]\nurl = "postgresql://nobody@127.0.0.1:1/none"\n')
+    found = store_of(hawse)
+    assert (found["level"], "PostgreSQL" in found["text"]) == (BAD, True), found
+    (places.config / "config.toml").unlink()
+    assert sorted(places.state.iterdir()) == files

@@ -11,6 +11,7 @@ would wake ten times a second; `api/rest/listener.py` serves without it.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -28,6 +29,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(words)
         where = chosen_places(options)
+        if options.check:
+            return _check(where, options.store)
         prepare(where, uid=os.getuid())
         claims = (claim_runtime(where), claim_state(where), keep_from_cleaners(where.runtime))
         from hawse.daemons.serve import Settings, serve  # slow to import; not needed to be refused
@@ -41,6 +44,15 @@ def main(words: Sequence[str] | None = None) -> int:
         hint = f"\n       {problem.next_step}" if problem.next_step else ""
         print(f"hawse: {problem.detail}{hint}", file=sys.stderr)
         return problem.exit
+
+
+def _check(where: Places, store: str | None) -> int:
+    """For `hawse doctor`, which may not know stores: look at ours as it is, and print what it is as JSON. 0."""
+    from hawse.daemons.serve import Settings, look, store_url
+
+    kind, version = look(store_url(Settings(where, store)), where)
+    print(json.dumps({"store": kind, "version": version}))
+    return 0
 
 
 def chosen_places(options: argparse.Namespace) -> Places:
@@ -89,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)"
     )
     parser.add_argument("--foreground", action="store_true", help="say what happens on stderr, too")
+    parser.add_argument("--check", action="store_true", help="only look at the store; nothing is started or changed")
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)  # see client/start.py
     return parser
 

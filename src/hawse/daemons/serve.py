@@ -36,6 +36,7 @@ from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
 
 log = logging.getLogger("hawse.coordinator")
+POSTGRES = ("postgresql://", "postgres://")
 GC_OBJECTS = 5000  # new ones between two looks for cycles: Python's 700 is less than some tens of requests under way
 
 
@@ -135,13 +136,30 @@ async def opened_store(url: str, places: Places, clock: Clock) -> tuple[Store, s
         from hawse.adapters.store.sqlite import SqliteStore
 
         return await SqliteStore.open(places.database, clock), "sqlite"
-    if url.startswith(("postgresql://", "postgres://")):
+    if url.startswith(POSTGRES):
         try:
             from hawse.adapters.store.postgres import PostgresStore
         except ImportError as error:
             raise Invalid("PostgreSQL needs the extra pg", next_step="pip install 'hawse[pg]'") from error
         return await PostgresStore.open(url, clock), "postgresql"
-    raise Invalid(f"the store {url.split(':')[0]!r} is not known; sqlite and postgresql://... are")
+    raise _unknown(url)
+
+
+def _unknown(url: str) -> Invalid:
+    return Invalid(f"the store {url.split(':')[0]!r} is not known; sqlite and postgresql://... are")
+
+
+def look(url: str, places: Places) -> tuple[str, int]:
+    """The store's kind and version (0: it is not there yet), found without changing it. Raises as `opened_store`."""
+    if url == "sqlite":
+        from hawse.adapters.store import sqlite_connection
+
+        return "sqlite", sqlite_connection.look(places.database)
+    if url.startswith(POSTGRES):
+        from hawse.adapters.store import postgres_connection  # raises Unavailable without the extra pg
+
+        return "postgresql", postgres_connection.look(postgres_connection.Address(url))
+    raise _unknown(url)
 
 
 def made_world(store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int]) -> World:

@@ -9,6 +9,8 @@ import pytest
 
 from hawse.adapters.clock import SystemClock
 from hawse.adapters.store.postgres import PostgresStore
+from hawse.adapters.store.postgres_connection import Address, look
+from hawse.adapters.store.statements import migrations
 from hawse.domain.errors import Broken, Invalid, NewerStore, Unavailable
 from hawse.testing.check_store import check_replay, new_session
 from hawse.testing.store_checks.kit import create, touch
@@ -34,6 +36,21 @@ def end_connections(dsn):
             " WHERE application_name = 'hawse' AND datname = current_database()"
         ).fetchone()[0]
     return ended
+
+
+def test_a_look_tells_the_version_and_changes_nothing(postgres_database):
+    address = Address(postgres_database)
+    assert look(address) == look(address) == 0
+
+    async def nothing(store):
+        return store
+
+    asyncio.run(with_store(postgres_database, nothing))
+    assert look(address) == migrations("postgres")[-1].number
+    with psycopg.connect(postgres_database) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (999, 'of tomorrow')")
+    with pytest.raises(NewerStore):
+        look(address)
 
 
 def test_its_connections_have_a_name_and_limits(postgres_database):

@@ -20,7 +20,7 @@ except ImportError as error:
         next_step="pip install 'hawse[pg]'",
     ) from error
 
-__all__ = ["RETRIED", "STATEMENTS", "TAKING", "Address", "Connection", "errors", "migrate", "psycopg"]
+__all__ = ["RETRIED", "STATEMENTS", "TAKING", "Address", "Connection", "errors", "look", "migrate", "psycopg"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_S = 10
@@ -120,3 +120,23 @@ def migrate(address: Address) -> None:
         raise address.translated(error) from error
     finally:
         connection.close()
+
+
+def look(address: Address) -> int:
+    """The version of the store in this database; 0 when there is none yet. Changes nothing.
+
+    Raises Unavailable, Broken, NewerStore: what `migrate` would meet.
+    """
+    connection = address.connect()
+    try:
+        row = connection.execute("SELECT to_regclass('schema_version') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            return 0
+        row = connection.execute("SELECT coalesce(max(number), 0) FROM schema_version").fetchone()
+    except psycopg.Error as error:
+        raise address.translated(error) from error
+    finally:
+        connection.close()
+    found = int(row[0]) if row else 0
+    missing("postgres", found, f"the PostgreSQL database ({address})")
+    return found

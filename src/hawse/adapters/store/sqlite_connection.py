@@ -6,8 +6,9 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from hawse.adapters.store.statements import missing
 from hawse.domain.errors import Broken, Clash, InternalError, Problem, Unavailable
@@ -101,6 +102,41 @@ def prepare(path: str) -> sqlite3.Connection:
     return connection
 
 
+def look(path: str) -> int:
+    """The version of the store in this file; 0 when there is none yet. Changes nothing, and makes no side file.
+
+    Raises Unavailable, Broken, NewerStore: what `prepare` would meet.
+    """
+    folder = os.path.dirname(path)
+    for place in (folder, path):
+        if os.path.exists(place) and not os.access(place, os.R_OK | os.W_OK):
+            raise Unavailable(f"the store {path} cannot be used: {place} cannot be written")
+    if not os.path.exists(path) or os.path.getsize(path) == 0:
+        return 0
+    kind = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?{kind}", uri=True, timeout=BUSY_S)) as connection:
+            found = _version(connection, path)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    missing("sqlite", found or 0, f"the store {path}")
+    return found or 0
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int | None:
+    """The schema's version; None when the file is empty. Raises Broken: it is something else; sqlite3.Error."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "schema_version" in tables:
+        found: int | None = connection.execute("SELECT max(number) FROM schema_version").fetchone()[0]
+        return found or 0
+    if tables:
+        raise Broken(
+            f"{path} is a SQLite database, but not a store of hawse",
+            next_step="name another file, or another HAWSE_STATE_DIR",
+        )
+    return None
+
+
 def _make_private(path: str) -> None:
     """Mode 0600; SQLite gives its side files the same."""
     try:
@@ -139,16 +175,10 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     """Steps forward, all in one transaction: a store is never half of two versions."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "schema_version" not in tables:
-            if tables:
-                raise Broken(
-                    f"{path} is a SQLite database, but not a store of hawse",
-                    next_step="name another file, or another HAWSE_STATE_DIR",
-                )
+        found = _version(connection, path)
+        if found is None:
             connection.execute("CREATE TABLE schema_version (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        found = connection.execute("SELECT max(number) FROM schema_version").fetchone()[0] or 0
-        for step in missing("sqlite", found, f"the store {path}"):
+        for step in missing("sqlite", found or 0, f"the store {path}"):
             for statement in split(step.text):
                 connection.execute(statement)
             connection.execute("INSERT INTO schema_version VALUES (?, ?)", (step.number, step.name))

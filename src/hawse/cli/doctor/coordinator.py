@@ -5,6 +5,8 @@ from __future__ import annotations
 from hawse.cli.doctor.finding import BAD, GOOD, NOTE, Finding
 from hawse.domain.errors import Problem
 
+CHECK_S = 30.0  # a database that does not answer is given up after 10
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.cli.options import Connection
@@ -28,7 +30,7 @@ def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
             return [
                 Finding("coordinator", BAD, error.detail, advice="hawse down; then any command starts a new one")
             ], {}
-        return [Finding("coordinator", GOOD, text, running=False)], {}
+        return [Finding("coordinator", GOOD, text, running=False), stored()], {}
     except Problem as error:
         return [Finding("coordinator", BAD, error.detail, advice=error.next_step)], {}
     text = f"running: process {status.pid}, version {status.version}, engine {status.engine}"
@@ -42,6 +44,27 @@ def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
     for one in sessions:
         processes |= {f"{one.name}/{job.name}": job.pid for job in one.jobs if job.pid and not job.is_over}
     return found, processes
+
+
+def stored() -> Finding:
+    """The store as it is, without a coordinator: would one be able to use it? The coordinator's own module looks."""
+    import json
+    import subprocess
+
+    from hawse.client.start import command
+
+    try:
+        words = [*command(), "--check"]
+        done = subprocess.run(words, capture_output=True, check=False, text=True, errors="replace", timeout=CHECK_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("store", NOTE, f"could not be looked at: {error}")
+    if done.returncode != 0:
+        said, _, advice = done.stderr.strip().partition("\n")
+        text = said.removeprefix("hawse coordinator: ")
+        return Finding("store", BAD, text or f"could not be looked at: code {done.returncode}", advice=advice.strip())
+    found = json.loads(done.stdout)
+    version = f", version {found['version']}" if found["version"] else "; it is made when needed"
+    return Finding("store", GOOD, f"{found['store']}{version}", store=found["store"])
 
 
 def _store(status: Status) -> Finding:
