@@ -89,6 +89,9 @@ def test_a_race_is_told_with_the_present_version(rest):
             assert now["description"] == won[0].json["description"]
             late = await rest.ask(stage.path, "DELETE", "/v1/sessions/a", headers={"If-Match": '"1"'})
             assert late.status == 412
+            assert "not 1: somebody changed it" in late.json["detail"]
+            twice = await rest.ask(stage.path, "GET", "/v1/sessions?limit=1&limit=2")
+            assert (twice.status, twice.json["detail"]) == (422, "the parameter 'limit' is given more than once")
 
     rest.run(main())
 

@@ -58,7 +58,7 @@ def check_version(row: Session | Job, expected: int | None) -> None:
     """Raises Conflict when the caller decided on an older version than the present one."""
     if expected is not None and row.version != expected:
         raise Conflict(
-            f"{type(row).__name__.lower()} {row.id} is at version {row.version}, not {expected}: "
+            f"{type(row).__name__.lower()} {row.id} is at version {row.version}, not {expected}:"
             " somebody changed it meanwhile",
             version=row.version,
         )

@@ -18,7 +18,7 @@ SHOWN_MAX = 60  # characters of what was sent
 
 
 async def refuse_unknown(request: AnyRequest) -> None:
-    """A misspelt query parameter is told, not ignored. Raises Invalid."""
+    """A query parameter that is misspelt or given twice is told, not ignored. Raises Invalid."""
     if not request.scope["query_string"]:
         return
     known = {name for name, field in _declared(request.route_handler).values() if _is_query(field)}
@@ -26,6 +26,10 @@ async def refuse_unknown(request: AnyRequest) -> None:
     if unknown:
         told = ", ".join(sorted(known)) or "none"
         raise Invalid(f"there is no parameter {unknown[0][:SHOWN_MAX]!r} here", next_step=f"known parameters: {told}")
+    given = [name for name, _ in request.query_params.multi_items()]
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise Invalid(f"the parameter {twice!r} is given more than once")
 
 
 def not_valid(request: AnyRequest, found: Any) -> Invalid:
