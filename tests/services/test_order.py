@@ -34,6 +34,8 @@ def b64(data: bytes) -> str:
         ({"encoding": "latin-1"}, Invalid, "encoding"),
         ({"encoding": "base64", "argv": ("not base64!",)}, Invalid, "base64"),
         ({"env": {"A": "x" * 3_000_000}}, TooLarge, "at most"),
+        ({"env": {"A": "x" * 200_000}}, TooLarge, "variable A has 200000 bytes; at most 131072 are possible on Linux"),
+        ({"argv": ("x", "é" * 70_000)}, TooLarge, "argument 1 has 140000 bytes"),
     ],
 )
 def test_bad_orders_are_told_why(changes: dict, error: type[Exception], words: str) -> None:

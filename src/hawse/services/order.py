@@ -10,6 +10,7 @@ from hawse.domain.errors import Invalid, TooLarge
 from hawse.domain.ids import NAME_LENGTH_MAX
 from hawse.domain.job import GRACE_S_DEFAULT, OnLost
 from hawse.ports.store import Order
+from hawse.wire.order import ARGUMENT_BYTES_MAX
 
 ORDER_BYTES_MAX = 2 * 1024 * 1024  # Linux: argv and environment together, with the default 8 MiB stack: execve(2)
 SIZE_MAX = 10_000  # columns or rows; more is a mistake, not a terminal
@@ -47,6 +48,13 @@ def checked(spec: JobSpec) -> JobSpec:
     size = sum(len(text) for text in texts)
     if size > ORDER_BYTES_MAX:
         raise TooLarge(f"command and environment have {size} bytes; at most {ORDER_BYTES_MAX} are allowed")
+    named = [(f"argument {number}", word) for number, word in enumerate(spec.argv)]
+    for name, value in spec.env.items():
+        named.append((f"variable {raw(name, spec.encoding)[:60].decode('utf-8', 'replace')}", value))
+    for what, value in named:
+        size = len(raw(value, spec.encoding))
+        if size > ARGUMENT_BYTES_MAX:
+            raise TooLarge(f"{what} has {size} bytes; at most {ARGUMENT_BYTES_MAX} are possible on Linux")
     if any(b"\0" in raw(text, spec.encoding) for text in texts):
         raise Invalid("a NUL character cannot be part of a command, a variable or a directory")
     if any(not name or b"=" in raw(name, spec.encoding) for name in spec.env):
