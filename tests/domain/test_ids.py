@@ -69,3 +69,8 @@ def test_a_text_without_nul_is_kept_and_one_with_it_is_told() -> None:
     assert checked_text("any text\n", "the description") == "any text\n"
     with pytest.raises(Invalid, match="the description holds a NUL character"):
         checked_text("x\0y", "the description")
+
+
+def test_a_refused_name_is_shown_as_people_can_read_it():
+    with pytest.raises(Invalid, match="the name '\ufffd\ufffd' is not valid"):
+        checked_name("\udcff\udcfe", "the name")

@@ -46,11 +46,12 @@ def checked_name(name: str, what: str) -> str:
     """The name, if it may be an alias or a job's name; raises Invalid with the rule otherwise."""
     if len(name) > NAME_LENGTH_MAX:
         raise Invalid(f"{what} has {len(name)} characters; at most {NAME_LENGTH_MAX} are allowed")
+    shown = storable(name, characters_max=NAME_LENGTH_MAX)
     if is_uuid(name):
-        raise Invalid(f"{what} {name!r} looks like an id; an id always wins over a name, so it can't be one")
+        raise Invalid(f"{what} {shown!r} looks like an id; an id always wins over a name, so it can't be one")
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"{what} {name!r} is not valid: letters, digits, '.', '_', '+' and '-' are allowed, and it starts with a"
+            f"{what} {shown!r} is not valid: letters, digits, '.', '_', '+' and '-' are allowed, and it starts with a"
             " letter or a digit"
         )
     return name
