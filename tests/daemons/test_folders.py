@@ -40,8 +40,10 @@ def test_a_file_a_link_and_somebody_elses_folder_are_refused(places):
     for name in ("file", "link"):
         with pytest.raises(Denied):
             folders.private_folder(str(places.base / name), uid=os.getuid())
-    with pytest.raises(Denied, match="belongs to uid"):
-        folders.private_folder(str(places.base / "real"), uid=os.getuid() + 1)
+    for variable in (folders.STATE, folders.RUNTIME):
+        with pytest.raises(Denied, match="belongs to uid") as caught:
+            folders.private_folder(str(places.base / "real"), uid=os.getuid() + 1, chosen_by=variable)
+        assert variable in caught.value.next_step
     with pytest.raises(Unavailable):
         folders.private_folder(str(places.base / "file" / "below"), uid=os.getuid())
 
@@ -65,6 +67,10 @@ def test_the_socket_is_for_its_owner(places):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     made.close()
     folders.listening_socket(path).close()  # a stale one is replaced
+    os.unlink(path)
+    os.mkdir(path)
+    with pytest.raises(Denied, match="is not a socket"):
+        folders.listening_socket(path)
 
 
 def test_a_runtime_folder_is_kept_from_those_who_clean_up(places):

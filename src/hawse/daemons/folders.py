@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from hawse.domain.errors import Denied, Unavailable
 from hawse.domain.places import Places
 
+STATE, RUNTIME = "HAWSE_STATE_DIR", "HAWSE_RUNTIME_DIR"
 _MACHINE_ID = "/etc/machine-id"
-_ANOTHER = "set HAWSE_STATE_DIR and HAWSE_RUNTIME_DIR to folders of your own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,24 @@ def prepare(places: Places, *, uid: int) -> None:
     """Make state and runtime folder (0700). Raises Denied, Unavailable."""
     above = os.path.dirname(places.runtime)
     if above == f"/tmp/hawse-{uid}":
-        private_folder(above, uid=uid)
-    for path in (places.state, places.runtime, places.jobs, places.runners):
-        private_folder(path, uid=uid)
+        private_folder(above, uid=uid, chosen_by=RUNTIME)
+    for path, chosen_by in (
+        (places.state, STATE),
+        (places.runtime, RUNTIME),
+        (places.jobs, STATE),
+        (places.runners, RUNTIME),
+    ):
+        private_folder(path, uid=uid, chosen_by=chosen_by)
 
 
-def private_folder(path: str, *, uid: int) -> None:
+def private_folder(path: str, *, uid: int, chosen_by: str = STATE) -> None:
     """Make sure that this is a folder of the user's own, which nobody else can read or write.
+
+    chosen_by: the variable that names another one.
 
     Raises Denied (a symbolic link, shared, somebody else's, no folder), Unavailable (it can't be made).
     """
+    another = f"set {chosen_by} to a folder of your own"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
@@ -59,13 +67,13 @@ def private_folder(path: str, *, uid: int) -> None:
         if not stat.S_ISDIR(found.st_mode):
             raise Denied(f"{path} is not a folder", next_step=f"mv {path} {path}.old")
         if found.st_mode & stat.S_ISVTX:  # like /tmp: closing it would lock everybody else out
-            raise Denied(f"{path} is shared with others", next_step=_ANOTHER)
+            raise Denied(f"{path} is shared with others", next_step=another)
         if found.st_uid != uid:
-            raise Denied(f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step=_ANOTHER)
+            raise Denied(f"{path} belongs to uid {found.st_uid}, not to {uid}", next_step=another)
         if found.st_mode & 0o077:
             os.chmod(path, 0o700)
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}", next_step=_ANOTHER) from error
+        raise Unavailable(f"{path}: {error.strerror}", next_step=another) from error
 
 
 def claim(path: str, what: str) -> Claim:
@@ -163,6 +171,8 @@ def listening_socket(path: str) -> socket.socket:
         os.unlink(path)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise Denied(f"{path} is not a socket: {error.strerror}", next_step=f"mv {path} {path}.old") from error
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:

@@ -55,7 +55,8 @@ def _room(path: str) -> Finding:
     text = f"{size(usage.free)} of {size(usage.total)} are free for logs in {path}"
     if usage.free >= ROOM_BYTES_MIN:
         return Finding("disk", GOOD, text, free_bytes=usage.free)
-    advice = "make room: a full disk makes jobs wait (or drop output, with --log-on-full drop)"
+    room = "make room" if usage.free < usage.total / 2 else "use a larger disk"
+    advice = f"{room}: a full disk makes jobs wait (or drop output, with --log-on-full drop)"
     return Finding("disk", NOTE, text, advice=advice, free_bytes=usage.free)
 
 
