@@ -10,7 +10,7 @@ import pytest
 import hawse
 from hawse.client.places import own_places
 from hawse.client.start import stop_coordinator
-from hawse.domain.errors import Clash, Conflict, Invalid, NotFound, Unavailable
+from hawse.domain.errors import Clash, Conflict, Invalid, LimitReached, NotFound, Unavailable
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -141,3 +141,15 @@ def test_a_restarted_coordinator_is_not_noticed_by_an_open_session():
         again = s.run(["echo", "after"])
         assert again.result(20).exit_code == 0
         assert job.refresh().state == "running"
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path):
+    with pytest.raises(Invalid, match="the session's name is empty"):
+        hawse.open("")
+    with hawse.open("train") as s:
+        job = s.run(["sleep", "600"], cwd=tmp_path)
+        for timeout in (-1, float("nan")):
+            with pytest.raises(Invalid, match=r"a timeout of .* s is not possible"):
+                job.result(timeout=timeout)
+        with pytest.raises(LimitReached):
+            job.result(timeout=0)

@@ -10,7 +10,7 @@ from hawse.client.link_async import now
 from hawse.client.log_answer import log_piece
 from hawse.client.names import quoted
 from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Outcome
-from hawse.domain.errors import LimitReached, NotFound
+from hawse.domain.errors import Invalid, LimitReached, NotFound
 
 if TYPE_CHECKING:
     from hawse.client._async.attachment import Attachment
@@ -66,6 +66,8 @@ class Job:
 
         If cancelled nothing is left behind. It does not raise at the timeout: look at `state`.
         """
+        if timeout is not None and not timeout >= 0:
+            raise Invalid(f"a timeout of {timeout:g} s is not possible; None waits for as long as it takes")
         deadline = None if timeout is None else now() + timeout
         while True:
             left = WAIT_PIECE_S if deadline is None else max(0.0, min(WAIT_PIECE_S, deadline - now()))

@@ -8,7 +8,7 @@ from hawse.client._sync.server import Server
 from hawse.client._sync.session import Session
 from hawse.client.find import endpoint
 from hawse.client.names import friendly_name
-from hawse.domain.errors import Clash, NotFound
+from hawse.domain.errors import Clash, Invalid, NotFound
 
 TRIES_MAX = 5
 
@@ -38,6 +38,8 @@ def open_session(
     name: alias, id, or the unique beginning of an id; None: a new session with a made-up name. lease, description,
     labels: of a new one. Leaving the session's block disconnects; the session lives on.
     """
+    if name == "":
+        raise Invalid("the session's name is empty", next_step="None makes one up")
     made = connect(server, start=start)
     try:
         session = _found_or_made(made, name, create, lease, description, labels)
