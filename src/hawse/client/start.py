@@ -84,8 +84,9 @@ def _start(where: Places, words: int, deadline: float, wait_s: float) -> None:
     log_start = os.path.getsize(where.coordinator_log) if os.path.exists(where.coordinator_log) else 0
     scope = scope_prefix()
     pid = _spawn(where, words, scope)
-    if not _wait_ready(where, pid, deadline) and scope and _is_gone(pid):
-        pid = _spawn(where, words, [])  # the user manager refused; logout may then end it, doctor tells
+    if not _wait_ready(where, pid, deadline) and _is_gone(pid) and (scope or os.fstat(words).st_size == 0):
+        # The user manager refused (logout may then end it, doctor tells), or it was killed before it said a word.
+        pid = _spawn(where, words, [])
         _wait_ready(where, pid, deadline)
     if not is_ready(where.socket):
         how = "ended at once" if _is_gone(pid) else f"was not ready within {wait_s:g} s"
@@ -208,8 +209,9 @@ def _spawn(where: Places, words: int, scope: list[str]) -> int:
         timeout=READY_S_MAX,
     )
     if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise Unavailable(
-            f"the coordinator could not be started: {done.stderr.decode('utf-8', 'replace').strip()[-500:]}"
+            f"the coordinator could not be started: {said or f'its starter ended with code {done.returncode}'}"
         )
     return int(done.stdout)
 
