@@ -41,6 +41,7 @@ def test_it_is_lost_with_its_cause_and_nothing_of_it_is_left(machine, places, ev
         "kind": "lost", "code": None, "signal": None, "cause": f"its runner (process {runner}) was killed",
     }  # fmt: skip
     eventually(lambda: not any(map(is_alive, pids_in(pids))), what="its processes are ended, daemons too")
+    assert not (machine.runtime / "r" / id).exists(), "its socket is gone, too"
     assert f"its runner (process {runner}) was killed" in machine.out("show", "a")
     assert "lost" in machine.out("ls")
     waited = machine.hawse("wait", "a/sh")

@@ -108,6 +108,8 @@ class LocalLauncher:
         claimed = await self._record(start, claim.CLAIM)
         if claimed is not None and await asyncio.to_thread(remains.runner_lives, claimed):
             return False
+        if claimed is not None:  # a runner that was killed left its socket
+            await asyncio.to_thread(remains.remove_socket, self.address(start.job))
         exited = await self._record(start, claim.EXIT)
         if exited is not None and exited.get("incarnation") == start.incarnation:
             await self._tell(said.ended(start, exited))

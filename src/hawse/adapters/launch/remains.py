@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hawse.runner import claim, kin
@@ -59,6 +61,12 @@ class Remains:
 def told(found: list[kin.Kin]) -> tuple[dict[str, Any], ...]:
     """Processes for people."""
     return tuple({"pid": one.pid, "command": kin.command(one.pid)} for one in found[:COMMANDS_MAX])
+
+
+def remove_socket(path: str) -> None:
+    """A dead runner's socket. Safe to repeat."""
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def remove(job_dir: str) -> None:
