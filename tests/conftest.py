@@ -256,7 +256,7 @@ def _check_history(here: Places) -> None:
         check_file(database)
 
 
-def _end_processes(here: Places, before: set[int], grace_s: float = 2.0) -> list[str]:
+def _end_processes(here: Places, before: set[int], grace_s: float = 10.0) -> list[str]:
     """Kill what the test left, exactly that; return it as text. What ends by itself within grace_s is not told."""
 
     def find() -> set[int]:

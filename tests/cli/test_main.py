@@ -11,7 +11,7 @@ import pytest
 
 from hawse import __version__
 from hawse.cli.commands.logs import since_of
-from hawse.cli.commands.new import never_started
+from hawse.cli.commands.new import start_code
 from hawse.cli.main import COMMANDS, group, run
 from hawse.client.records import JobInfo
 from hawse.domain.errors import Invalid
@@ -242,7 +242,7 @@ def test_new_tells_that_a_start_takes_long_and_goes_on(capfd):
             assert (timeout, until) == (2.0, "started")
             return JobInfo({"state": "starting"})
 
-    assert never_started(Slow()) == 0
+    assert start_code(Slow()) == 0
     assert capfd.readouterr().err == "build/make has not started within 2 s; it goes on: hawse show build\n"
 
 

@@ -293,6 +293,12 @@ def test_what_is_typed_while_there_is_no_link_waits_for_the_next(benches):
     assert benches[1].pump.lost == 0
 
 
+def test_a_welcome_without_a_link_means_nothing(benches):
+    play(benches, [("unlink",), ("welcomed",), ("types", b"x"), ("run",), ("link",), ("welcomed",), ("run",)])
+    play(benches, [("hears", 1000)])
+    assert benches[1].heard == frame(terminal.INPUT, b"x")
+
+
 @pytest.mark.parametrize("how", ["hang_up", "link"])
 def test_what_a_link_takes_with_it_is_counted(benches, how):
     play(benches, [("welcomed",), *[("types", b"k" * 9000), ("run",)] * 2, (how,), ("run",)])

@@ -70,8 +70,9 @@ def test_what_carries_another_job_s_tag_is_not_this_job_s(sleeper, eventually):
             known = {one.pid for one in kin.of_job("none", main=other.pid, main_started=other.started)}
             assert {other.pid, below} <= known, "the main process is its job's, whatever it has become"
         finally:
-            for pid in {one.pid for job in ("kin-other", "kin-test") for one in kin.of_job(job)} - {sleeper.pid}:
-                kin.send(kin.look(pid), signal.SIGKILL)
+            for one in (*kin.of_job("kin-other"), *kin.of_job("kin-test")):
+                if one.pid != sleeper.pid:
+                    kin.send(one, signal.SIGKILL)
 
 
 def test_a_tag_is_seen_behind_a_large_environment(eventually):

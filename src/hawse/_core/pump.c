@@ -8,6 +8,7 @@
 #include <math.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -58,7 +59,7 @@ make_room(Bytes *bytes, size_t more)
 {
     if (bytes->room - bytes->end >= more)
         return 0;
-    if (bytes->start >= size_of(bytes)) {
+    if (bytes->start && bytes->start >= size_of(bytes)) {
         memmove(bytes->data, bytes->data + bytes->start, size_of(bytes));
         bytes->end -= bytes->start;
         bytes->start = 0;
@@ -564,7 +565,7 @@ pump_link(Pump *self, PyObject *sock)
 static PyObject *
 pump_welcomed(Pump *self, PyObject *Py_UNUSED(unused))
 {
-    self->listens = 1;
+    self->listens = self->socket_fd >= 0;
     Py_RETURN_NONE;
 }
 

@@ -102,8 +102,8 @@ class Pump:
         self._watch()
 
     def welcomed(self) -> None:
-        """The runner let us in: what is typed may go to it."""
-        self._listens = True
+        """The runner let us in: what is typed may go to it. Without a link it means nothing."""
+        self._listens = self._socket_fd >= 0
         self._watch()
 
     def close_input(self) -> None:
