@@ -218,7 +218,9 @@ def test_logs_from_any_place(hawse):
     assert hawse("logs", "s/j", "--tail", "2") == "\nlate\n"
     assert hawse("logs", "s/j", "--from", "4").startswith("3\n4\n")
     assert hawse("logs", "s/j", "--since", "4").startswith("3\n4\n")
-    assert hawse("logs", "s/j", "--from", "100000") == ""
+    beyond = hawse.run("logs", "s/j", "--from", "100000")
+    assert (beyond.returncode, beyond.stdout) == (64, "")
+    assert "100000 is beyond the end of the log" in beyond.stderr
     ended = hawse.json("show", "s/j")["ended_at"]
     assert hawse("logs", "s/j", "--since", f"@{ended - 0.6}") == "late\n"
     assert hawse("logs", "s/j", "--since", "1h").endswith("late\n")

@@ -231,9 +231,9 @@ def test_a_job_gets_nothing_of_hawses_own(machine, places):
 def test_a_session_that_was_started_inside_another_outlives_it(machine, places, eventually, how):
     """No coordinator ran: the inner session's coordinator, parent and runner descend from the outer one's job."""
     machine.start()
-    go, mark = places.base / "go", places.base / "mark"
+    go, mark, done = (places.base / name for name in ("go", "mark", "done"))
     words = f"{sys.executable} -m hawse.cli new other -d -- sh -c 'trap \"\" HUP; echo $$ > {mark}; exec sleep 1000'"
-    script = program(f"while [ ! -e {go} ]; do sleep 0.05; done", words, "exec sleep 1001")
+    script = program(f"while [ ! -e {go} ]; do sleep 0.05; done", words, f"touch {done}", "exec sleep 1001")
     environ = {name: value for name, value in machine.environ.items() if name.startswith(("HAWSE_", "HOME", "XDG_"))}
     outer = machine.new("outer", *script, tty={"columns": 80, "rows": 24}, env=environ)["jobs"][0]["id"]
     machine.until("outer", "started")
@@ -241,6 +241,7 @@ def test_a_session_that_was_started_inside_another_outlives_it(machine, places, 
     machine.kill()
     go.touch()
     (pid,) = eventually(lambda: pids_in(mark))
+    eventually(done.exists, what="hawse new has seen the start")  # else it would start a coordinator anew
     inner = machine.job("other")["id"]
     assert machine.claimed(outer)["runner_pid"] in _above(machine.pid)
     assert machine.claimed(outer)["runner_pid"] in _above(machine.claimed(inner)["runner_pid"])
