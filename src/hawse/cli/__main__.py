@@ -1,5 +1,5 @@
 """`python -m hawse.cli`."""
 
-from hawse.cli.main import main
+from hawse.cli.entry import main
 
 main()

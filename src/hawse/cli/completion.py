@@ -101,7 +101,7 @@ def _asked(path: str, query: dict[str, Any], wait_s: float) -> dict[str, Any] | 
     from hawse.domain.errors import Problem
 
     try:
-        with Server(endpoint(start="never")) as server:
+        with Server(endpoint(start="never", batch=True)) as server:
             answer: dict[str, Any] = server.transport.request("GET", path, query=query, wait_s=wait_s).json()
             return answer
     except (Problem, OSError, ValueError):

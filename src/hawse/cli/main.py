@@ -41,6 +41,7 @@ COMMANDS = {
     "doctor": "Check what could go wrong on this machine.",
     "serve": "Run the coordinator in the foreground.",
     "down": "Stop the coordinator; jobs go on.",
+    "proxy": "Be one link over ssh to the coordinator of this machine.",
     "completion": "Print the completion script for a shell.",
 }
 
@@ -148,7 +149,7 @@ def run(arguments: Sequence[str]) -> int:
         from hawse.cli.say import problem
         from hawse.cli.usage import usage_problem
 
-        problem(usage_problem(error))
+        problem(usage_problem(error), is_usage=True)
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED

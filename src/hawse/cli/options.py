@@ -64,11 +64,16 @@ class Connection:
         self.server = server
         self.start = start
 
+    @property
+    def place(self) -> Endpoint:
+        """What the options, or HAWSE_SERVER, name. Raises Invalid."""
+        return endpoint(self.server, start=self.start)
+
     def open(self) -> Server:
         """Connect, at the first request. Raises Invalid."""
         from hawse.client._sync.server import Server
 
-        place = endpoint(self.server, start=self.start)
+        place = self.place
         return Server(_Told(place.path, start=self.start, where=place.where) if place.where else place)
 
 
@@ -79,7 +84,7 @@ def connected(default: str = "auto") -> Callable[[F], F]:
         from functools import wraps
 
         @click.option(
-            "--server", metavar="ADDRESS", help="unix:PATH of a coordinator (default: HAWSE_SERVER, your own)."
+            "--server", metavar="ADDRESS", help="ssh://HOST or unix:PATH (default: HAWSE_SERVER, your own)."
         )
         @click.option(
             "--start", type=click.Choice(STARTS), default=default, show_default=True,

@@ -52,8 +52,21 @@ def json_out(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2 if is_terminal(sys.stdout) else None, ensure_ascii=False) + "\n")
 
 
-def problem(error: Problem) -> None:
-    """What was wrong, and the next step."""
+def problem(error: Problem, *, is_usage: bool = False) -> None:
+    """What was wrong, the next step, and which server was meant; is_usage: it is wrong for every server."""
     note(f"{paint('hawse:', RED, sys.stderr)} {error.detail}")
     if error.next_step:
         note(f"       {error.next_step}")
+    if not is_usage and (server := named_server()):
+        note(f"       server: {server} (HAWSE_SERVER)")
+
+
+def named_server() -> str:
+    """The server that HAWSE_SERVER names, when it is an address; what is none may hold anything and is not repeated."""
+    from hawse.client.find import endpoint
+    from hawse.domain.errors import Invalid
+
+    try:
+        return endpoint().name if os.environ.get("HAWSE_SERVER") else ""
+    except Invalid:
+        return ""

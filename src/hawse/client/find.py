@@ -1,4 +1,5 @@
-"""Find the user's coordinator: which socket, is it trustworthy, may one be started there.
+"""Find the coordinator that is meant: a Unix socket (is it trustworthy, may one be started there?), or another machine
+behind ssh (hawse.client.ssh).
 
 `start`: "auto" looks for a running one, else starts one; "never" only looks; "always" replaces a running one by a new
 one (its jobs go on: runners outlive coordinators). Source: requirement S0.2.
@@ -18,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hawse.client.tunnel import Tunnel
+
 STARTS = ("auto", "never", "always")
 _PEER = Struct("iII")  # struct ucred: unix(7)
 
@@ -25,10 +28,13 @@ _PEER = Struct("iII")  # struct ucred: unix(7)
 class Endpoint:
     """Where a coordinator listens, and how one gets there.
 
-    where: None for an address that is not our own to start at.
+    where: None for an address that is not our own to start at. is_remote: it is reached through ssh, by SshEndpoint's
+    tunnels. mend_s_max: how long a broken link is tried again. patience_s: how long a login may take.
     """
 
     __slots__ = ("_checked", "_fresh", "path", "start_mode", "where")
+    is_remote = False
+    mend_s_max = 60.0  # as long as the coordinator keeps an attachment whose link is away
 
     def __init__(self, path: str, *, start: str, where: Places | None) -> None:
         if start not in STARTS:
@@ -38,6 +44,25 @@ class Endpoint:
         self.where = where
         self._checked = False
         self._fresh = start == "always"
+
+    @property
+    def name(self) -> str:
+        """The address, as HAWSE_SERVER would say it."""
+        return f"unix:{self.path}"
+
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        return "the coordinator"
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds; none where nobody logs in."""
+        return 0.0
+
+    def tunnel(self, *, runner: str = "", verb: str = "") -> Tunnel:
+        """A new way there through ssh; only of an endpoint that is_remote."""
+        raise TypeError(f"{self.path} is a socket on this machine: nothing leads through ssh")
 
     def prepare(self) -> bool:
         """Before each connect: is the place ours? With "always", once: a new coordinator. True when one was started.
@@ -85,8 +110,13 @@ def peer(link: socket.socket) -> tuple[int, int, int]:
     return pid, uid, gid
 
 
-def endpoint(server: str | None = None, *, start: str = "auto", environ: Mapping[str, str] | None = None) -> Endpoint:
-    """The endpoint that `server`, else HAWSE_SERVER, else the user's own places name. Raises Invalid."""
+def endpoint(
+    server: str | None = None, *, start: str = "auto", environ: Mapping[str, str] | None = None, batch: bool = False
+) -> Endpoint:
+    """The endpoint that `server`, else HAWSE_SERVER, else the user's own places name. Raises Invalid.
+
+    batch: nobody is there to type a password.
+    """
     env = os.environ if environ is None else environ
     address = server or env.get("HAWSE_SERVER") or ""
     if not address:
@@ -98,8 +128,9 @@ def endpoint(server: str | None = None, *, start: str = "auto", environ: Mapping
             raise Invalid(f"server address {address!r}: the path after unix: must be absolute")
         return Endpoint(path, start="never", where=None)
     if address.startswith("ssh:"):
-        raise Invalid(
-            f"server address {address!r}: servers over ssh are not supported yet",
-            next_step="log in there and use hawse on that machine",
-        )
-    raise Invalid(f"server address {address!r} is not valid", next_step="use unix:/path/to/coordinator.sock")
+        from hawse.client.ssh import ssh_endpoint
+
+        return ssh_endpoint(address, start=start, environ=env, batch=batch)
+    raise Invalid(
+        f"server address {address!r} is not valid", next_step="use ssh://[user@]host, or unix:/path/to/coordinator.sock"
+    )

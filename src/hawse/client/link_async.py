@@ -6,9 +6,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hawse.client.link import QUEUE_FULL_S, LinkAbsent, LinkBroken, LinkLate
+
+if TYPE_CHECKING:
+    from hawse.client.tunnel import Tunnel
 
 T = TypeVar("T")
 now = time.monotonic
@@ -17,10 +20,13 @@ now = time.monotonic
 class Link:
     """Bytes to and from one peer. Deadlines are in seconds of time.monotonic()."""
 
-    __slots__ = ("socket",)
+    __slots__ = ("socket", "tunnel")
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, tunnel: Tunnel | None = None) -> None:
+        """tunnel: the ssh at the other end of a socket pair; it goes with the link."""
+        connected.setblocking(False)
         self.socket = connected
+        self.tunnel = tunnel
 
     @classmethod
     async def connect(cls, path: str, deadline: float) -> Link:
@@ -62,7 +68,12 @@ class Link:
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the other end was first
-        asyncio.get_running_loop().call_soon(self.socket.close)
+        asyncio.get_running_loop().call_soon(self._close)
+
+    def _close(self) -> None:
+        self.socket.close()
+        if self.tunnel is not None:
+            self.tunnel.release()
 
 
 async def _connect_patiently(made: socket.socket, path: str) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from hawse.client.tunnel import Tunnel
+
     T = TypeVar("T")
 
 now = time.monotonic
@@ -20,10 +22,13 @@ now = time.monotonic
 class Link:
     """Bytes to and from one peer. Deadlines are in seconds of time.monotonic()."""
 
-    __slots__ = ("socket",)
+    __slots__ = ("socket", "tunnel")
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, tunnel: Tunnel | None = None) -> None:
+        """tunnel: the ssh at the other end of a socket pair; it goes with the link."""
+        connected.setblocking(True)
         self.socket = connected
+        self.tunnel = tunnel
 
     @classmethod
     def connect(cls, path: str, deadline: float) -> Link:
@@ -64,6 +69,8 @@ class Link:
         except OSError:
             pass  # the other end was first
         self.socket.close()
+        if self.tunnel is not None:
+            self.tunnel.release()
 
 
 def connect_patiently(made: socket.socket, path: str, deadline: float) -> None:

@@ -61,11 +61,21 @@ def check_runtime(where: Places) -> None:
 def make_all(where: Places) -> None:
     """Make state and runtime directory where they are missing, for the user alone. Raises Denied, OSError."""
     os.makedirs(os.path.dirname(where.state), exist_ok=True)
-    for path in (where.state, os.path.dirname(where.runtime), where.runtime):
+    _make(where.state)
+    make_runtime(where)
+
+
+def make_runtime(where: Places) -> None:
+    """Make the runtime directory alone: a machine that only looks at others keeps no state. Raises Denied, OSError."""
+    _make(os.path.dirname(where.runtime), where.runtime)
+    check_runtime(where)
+
+
+def _make(*paths: str) -> None:
+    for path in paths:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass
         except FileNotFoundError:
             os.makedirs(path, 0o700)
-    check_runtime(where)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def job_spec(
     argv: Sequence[Text],
     *,
+    around: Surroundings | None = None,
     env: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
     cwd: Text | None = None,
     umask: int | None = None,
@@ -32,18 +33,21 @@ def job_spec(
 ) -> dict[str, Any]:
     """The request's JobSpec.
 
-    env, cwd, umask: None takes the caller's own. tty: False (pipes), True (80x24) or (columns, rows). stdin: "null" |
-    "open". Raises Invalid when the directory is gone or argv is a single string.
+    env, cwd, umask: None takes those of `around`, else the caller's own. tty: False (pipes), True (80x24) or (columns,
+    rows). stdin: "null" | "open". Raises Invalid when the directory is gone or argv is a single string.
     """
     if isinstance(argv, str | bytes):
         raise Invalid(
             "argv is one string; give a list of words", next_step=f"for example {['sh', '-c', os.fsdecode(argv)]!r}"
         )
     words = [os.fsencode(word) for word in argv]
-    variables = {os.fsencode(k): os.fsencode(v) for k, v in (os.environb if env is None else env).items()}
-    directory = os.fsencode(os.path.abspath(cwd)) if cwd is not None else _here()
+    given = env if env is not None else around.environ if around is not None else os.environb
+    variables = {os.fsencode(k): os.fsencode(v) for k, v in given.items()}
+    directory = _directory(cwd, around)
+    if umask is None:
+        umask = around.umask if around is not None else current_umask()
     spec: dict[str, Any] = {
-        "umask": current_umask() if umask is None else umask,
+        "umask": umask,
         "on_lost": on_lost,
         "log_on_full": log_on_full,
         "leftovers": leftovers,
@@ -58,6 +62,41 @@ def job_spec(
     if grace_s is not None:
         spec["grace_s"] = grace_s
     return spec
+
+
+class Surroundings:
+    """Where a job's command would run if nothing were said: environment, working directory, umask."""
+
+    __slots__ = ("cwd", "environ", "umask")
+
+    def __init__(self, environ: Mapping[bytes, bytes], cwd: bytes, umask: int) -> None:
+        self.environ = environ
+        self.cwd = cwd
+        self.umask = umask
+
+
+def surroundings_from(data: bytes) -> Surroundings:
+    """From what the far `hawse proxy --surroundings` answers, with our own terminal and language. Raises Broken."""
+    import json
+    from binascii import a2b_base64
+
+    from hawse.client.ssh import passed_on
+    from hawse.domain.errors import Broken
+
+    try:
+        told = json.loads(data)
+        environ = {a2b_base64(name): a2b_base64(value) for name, value in told["env"].items()}
+        cwd, umask = a2b_base64(told["cwd"]), int(told["umask"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Broken("what the far side tells about its environment cannot be read") from error
+    return Surroundings(environ | passed_on(os.environb), cwd, umask)
+
+
+def _directory(cwd: Text | None, around: Surroundings | None) -> bytes:
+    """The working directory: a relative one begins where the command would run."""
+    if around is None:
+        return os.fsencode(os.path.abspath(cwd)) if cwd is not None else _here()
+    return os.path.normpath(os.path.join(around.cwd, os.fsencode(cwd))) if cwd is not None else around.cwd
 
 
 def _here() -> bytes:

@@ -7,22 +7,48 @@ from __future__ import annotations
 
 import binascii
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from hawse.domain.errors import Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path has 108 bytes with its final NUL. Source: unix(7)
 _LONGEST_SOCKET = "/r/" + 36 * "x"  # a runner's socket: r/<job id>
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
-    """state: what must last. runtime: sockets and locks of this boot. config: what the user writes. All absolute."""
+    """state: what must last. runtime: sockets and locks of this boot. config: what the user writes. All absolute.
 
+    Frozen by hand: every `hawse proxy` imports this, and importing dataclasses would double the time of its start.
+    """
+
+    __slots__ = ("config", "runtime", "state")
     state: str
     runtime: str
     config: str
+
+    def __init__(self, *, state: str, runtime: str, config: str) -> None:
+        for name, value in (("state", state), ("runtime", runtime), ("config", config)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{name} of Places cannot be set")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Places) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"Places(state={self.state!r}, runtime={self.runtime!r}, config={self.config!r})"
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        return self.state, self.runtime, self.config
 
     @property
     def database(self) -> str:

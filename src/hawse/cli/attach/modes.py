@@ -63,6 +63,11 @@ class Modes:
                 else:
                     self._on.discard(number)
 
+    @property
+    def is_alternate(self) -> bool:
+        """Does a program have the whole screen, without lines that scroll away?"""
+        return any(mode in self._on for mode in _ALTERNATE)
+
     def undo(self) -> bytes:
         """What to write so that the terminal is as it was."""
         parts = [b"\x1b[?%sl" % mode for mode in _OFF_BY_NATURE if mode in self._on]

@@ -21,7 +21,9 @@ from hawse.cli.attach.modes import KEEP_TITLE, TITLE_BACK, Modes
 from hawse.cli.attach.tty import Terminal, scrolled_away, size
 from hawse.cli.attach.wake import Stuck, Wake
 from hawse.cli.words import size as byte_size
-from hawse.client.link_sync import connect_patiently
+from hawse.client._sync.way import to_runner
+from hawse.client.link import LinkAbsent, LinkBroken
+from hawse.client.link_sync import Link
 from hawse.client.records import Outcome
 from hawse.domain.errors import Broken, Problem, Unavailable
 from hawse.wire import terminal
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 ENTRY_S = 10.0
 GOODBYE_S = 1.0
 DISCARDED_BYTES_TOLD = 256  # less is a key too many, or a terminal's answer that came too late
-MEND_S_MAX = 60.0  # as long as the coordinator keeps an attachment whose link is away
+GONE = "its end is gone"
 ENDED, DETACHED, CUT, CLOSED, LEFT = "ended", "detached", "cut", "closed", "left"
 _LEAVING = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # would end us with the terminal raw
 _SIGNALS = (*_LEAVING, signal.SIGQUIT, signal.SIGINT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
@@ -83,6 +85,8 @@ class View:
         self._attachment: str | None = None
         self._terminal = Terminal(0)
         self._modes = Modes()
+        self._endpoint = job.session.server.transport.endpoint
+        self._made: Link | None = None
         self._sock: socket.socket | None = None
         self._title_kept = False
         self._interrupts = 0
@@ -127,49 +131,47 @@ class View:
     def _link(self) -> bool:
         """A new link to the runner; False when the job has ended, and what it printed has been shown.
 
-        Raises Problem, OSError (the runner is not there).
+        Raises Problem, LinkBroken (the runner is not there).
         """
-        admission = self.job.admission(self.mode, where=where(), resume=self._attachment)
+        admission = self.job.admission(self.mode, where=where(self._endpoint.is_remote), resume=self._attachment)
         if admission.attachment is not None:
             self._attachment = admission.attachment.id
         if not admission.address:
             return self._over(admission.job)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(ENTRY_S)
+        link = self._reach(admission.address)
+        if not isinstance(link, Link):
+            return self._over(link)
         try:
-            job = self._reach(sock, admission.address)
-            if job is not None:
-                sock.close()
-                return self._over(job)
             columns, rows = size(1) if self.raw else (0, 0)
-            sock.sendall(terminal.hello(ticket=admission.ticket, start=self._start, columns=columns, rows=rows))
+            hello = terminal.hello(ticket=admission.ticket, start=self._start, columns=columns, rows=rows)
+            link.send(hello, time.monotonic() + ENTRY_S)
         except BaseException:
-            sock.close()
+            link.close()
             raise
-        self._sock = sock
-        self._pump.link(sock)
+        self._made, self._sock = link, link.socket
+        self._pump.link(link.socket)
+        if self._endpoint.is_remote:
+            self.job.session.server.transport.close()  # a link that waits costs a process there, and is soon made anew
         return True
 
-    def _reach(self, sock: socket.socket, address: str) -> JobInfo | None:
-        """Connect to the runner; the job when it has ended meanwhile. Raises OSError, Unavailable.
+    def _reach(self, address: str) -> Link | JobInfo:
+        """A link to the runner; the job when it has ended meanwhile. Raises LinkBroken, Problem.
 
         Its runner may be on its way, and that of a short job may have gone before its end was told.
         """
         for until in ("started", "ended"):
             try:
-                connect_patiently(sock, address, time.monotonic() + ENTRY_S)
-                return None
-            except (FileNotFoundError, ConnectionRefusedError):
+                return to_runner(self._endpoint, self.job.id, address, time.monotonic() + ENTRY_S)
+            except LinkAbsent:
                 job = self.job.wait(ENTRY_S, until=until)
                 if job.is_over:
                     return job
-        connect_patiently(sock, address, time.monotonic() + ENTRY_S)
-        return None
+        return to_runner(self._endpoint, self.job.id, address, time.monotonic() + ENTRY_S)
 
     def _unlink(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if self._made is not None:
+            self._made.close()
+            self._made = self._sock = None
             self._pump.link(None)
 
     def _over(self, job: JobInfo) -> bool:
@@ -186,20 +188,29 @@ class View:
         return False
 
     def _mended(self, why: str) -> bool:
-        """Link again after a break; False when the job has ended. Raises Unavailable after a minute."""
+        """Link again after a break; False when the job has ended.
+
+        Raises Unavailable after a minute (over ssh: after a day). A whole screen that we wrote into is shown anew.
+        """
         self._unlink()
         self._start = "screen" if self.raw and self._slow else self._pump.offset
         self._slow = False
-        began, told = time.monotonic(), False
+        began, told = time.monotonic(), self._endpoint.is_remote and why == GONE
+        if told:
+            self._tell(f"the link to {self._endpoint.name} broke; trying again, the work goes on")
         while True:
+            if told and self.raw and self._modes.is_alternate:
+                self._start = "screen"
             try:
                 is_linked = self._link()
+                if is_linked and told:
+                    self._tell("linked again")
                 if is_linked and self._pump.lost:
                     self._tell(f"{byte_size(self._pump.lost)} that were typed were lost with the link")
                     self._pump.lost = 0
                 return is_linked
-            except (OSError, Unavailable) as error:
-                if time.monotonic() - began > MEND_S_MAX:
+            except (LinkBroken, OSError, Unavailable) as error:
+                if time.monotonic() - began > self._endpoint.mend_s_max:
                     raise Unavailable(
                         f"the link to {self.name} stays broken: {error}", next_step=f"hawse show {self.name}"
                     ) from error
@@ -223,7 +234,7 @@ class View:
                 if event in (pumps.LINK_GONE, pumps.NONSENSE):
                     if event == pumps.NONSENSE:
                         raise Broken(f"the runner of {self.name} sent nonsense", next_step=f"hawse show {self.name}")
-                    if not self._mended("its end is gone"):
+                    if not self._mended(GONE):
                         return ENDED
                     continue
                 final = self._own_event(event, body) if event < 0 else self._frame(event, body)
@@ -397,14 +408,19 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def where() -> str:
-    """Where this is shown: the terminal's name, in which job that is, and from where somebody came over ssh."""
+def where(is_far: bool = False) -> str:
+    """Where this is shown: the terminal's name, in which job that is, and from where somebody came over ssh.
+
+    is_far: for a server on another machine, which knows this machine's name but nothing of the jobs here.
+    """
     try:
         name = os.ttyname(0)
     except OSError:
         name = "no terminal"
     session, job = os.environ.get("HAWSE_SESSION"), os.environ.get("HAWSE_JOB")
-    if session and job:
+    if is_far:
+        name += f" on {socket.gethostname()}"
+    elif session and job:
         name += f" in {session}/{job}"
     came = os.environ.get("SSH_CONNECTION", "").split(" ")[0]
     return f"{name} from {came}" if came else name

@@ -89,9 +89,12 @@ def command(
     from hawse.client.spec import job_spec
 
     attach = not (detached or as_json) and is_terminal(sys.stdout) and is_terminal(sys.stdin)
-    env = {**os.environb, **dict(pair(text, "--env") for text in variables)}
+    server = connection.open()
+    around = server.surroundings()
+    env = {**(around.environ if around else os.environb), **dict(pair(text, "--env") for text in variables)}
     spec = job_spec(
-        command_line() or login_shell(),
+        command_line() or (login_shell() if around is None else [around.environ.get(b"SHELL", b"/bin/sh"), "-l"]),
+        around=around,
         env=env,
         cwd=cwd,
         tty=size(1) if is_terminal(sys.stdout) else SIZE_DEFAULT,
@@ -102,7 +105,6 @@ def command(
         grace_s=grace_s,
     )
     told = {os.fsdecode(key): os.fsdecode(value) for key, value in (pair(text, "--label") for text in labels)}
-    server = connection.open()
     session = _created(server, name, job=spec, lease="never" if keep else "jobs", description=description, labels=told)
     from hawse.client.api import Job
 

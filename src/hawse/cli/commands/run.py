@@ -89,9 +89,12 @@ def command(
     if not argv:
         raise Invalid("the command is missing", next_step=f"give a command after --: hawse run {name} -- COMMAND")
     forwards = not detached and not no_stdin and not tty and (forwards or not is_terminal(sys.stdin))
+    server = connection.open()
+    around = server.surroundings()
     spec = job_spec(
         argv,
-        env={**os.environb, **dict(pair(text, "--env") for text in variables)},
+        around=around,
+        env={**(around.environ if around else os.environb), **dict(pair(text, "--env") for text in variables)},
         cwd=cwd,
         tty=size(1) if tty else False,
         stdin="open" if forwards else "null",
@@ -101,7 +104,7 @@ def command(
         leftovers=leftovers,
         grace_s=grace_s,
     )
-    session = session_at(connection.open(), name)
+    session = session_at(server, name)
     job = session.add(spec)
     label = f"{session.name}/{job.name}"
     if detached:

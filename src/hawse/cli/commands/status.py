@@ -31,7 +31,7 @@ def command(as_json: bool, connection: Connection) -> int:
     facts(
         [
             ("version", status.version),
-            ("socket", server.transport.endpoint.path),
+            ("server" if server.transport.endpoint.is_remote else "socket", server.transport.endpoint.path),
             ("state", status.state_dir),
             ("store", f"{status.store}, version {status.store_version}"),
             ("engine", status.engine),

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NoReturn
 
+from hawse.client._async.way import to_runner
 from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
 from hawse.client.link_async import Link, now, pause
 from hawse.client.problems import problem_from
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 ENTRY_S = 10.0
 SEND_S = 60.0
 SILENCE_S = 300.0  # nothing follows from silence on a local socket; the wait is only renewed
-RECONNECT_S_MAX = 60.0
 READ_BYTES = 256 * 1024
 RESTORE_SOURCE = 0
 
@@ -110,15 +110,16 @@ class Attachment:
 
         Its runner may be on its way, and that of a short job may have gone before its end was told.
         """
+        endpoint = self.job.session.server.transport.endpoint
         for until in ("started", "ended"):
             try:
-                return await Link.connect(address, now() + ENTRY_S)
+                return await to_runner(endpoint, self.job.id, address, now() + ENTRY_S)
             except LinkAbsent:
                 job = await self.job.wait(ENTRY_S, until=until)
                 if job.is_over:
                     self._ended(job)
                     return None
-        return await Link.connect(address, now() + ENTRY_S)
+        return await to_runner(endpoint, self.job.id, address, now() + ENTRY_S)
 
     def _ended(self, job: JobInfo) -> None:
         self._is_over = True
@@ -127,7 +128,8 @@ class Attachment:
     async def output(self) -> AsyncGenerator[Chunk, None]:
         """What the job prints, until it has ended or this attachment is detached.
 
-        Raises Unavailable when the link stays broken for a minute, Broken when the runner speaks nonsense.
+        Raises Unavailable when the link stays broken (for a minute; over ssh for a day), Broken when the runner speaks
+        nonsense.
         """
         broken_at: float | None = None
         while True:
@@ -143,7 +145,7 @@ class Attachment:
             except (LinkBroken, Unavailable) as error:
                 await self._unlink()
                 broken_at = broken_at or now()
-                if now() - broken_at > RECONNECT_S_MAX:
+                if now() - broken_at > self.job.session.server.transport.endpoint.mend_s_max:
                     raise Unavailable(
                         f"the link to job {self.job.name} stays broken: {error}",
                         next_step=f"hawse show {self.job.session.name}",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_PAGE = 500
 SILENCE_S = 60.0  # the feed sends a comment at least every 15 s
-RECONNECT_S_MAX = 60.0
 WAIT_PIECE_S = 20.0
 END = "end"  # the feed's last word: the session has ended and all its events were sent
 
@@ -96,12 +95,14 @@ class Session:
     ) -> Job:
         """Add a job and start it; does not wait for its end.
 
-        env, cwd, umask: None takes the caller's. tty: True, or (columns, rows). stdin: "open" for attach().send().
+        env, cwd, umask: None takes the caller's; over ssh, those of a login there.
+        tty: True, or (columns, rows). stdin: "open" for attach().send().
         on_lost: "report" or "restart" when its runner or host died. log_on_full: "block" or "drop".
         Raises Invalid, IllegalMove (the session has ended), Clash (a job has the name).
         """
         spec = job_spec(
             argv,
+            around=await self.server.surroundings(),
             env=env,
             cwd=cwd,
             umask=umask,
@@ -198,7 +199,7 @@ class Session:
                         yield event
             except (LinkBroken, Unavailable) as error:
                 broken_at = broken_at or now()
-                if now() - broken_at > RECONNECT_S_MAX:
+                if now() - broken_at > self.server.transport.endpoint.mend_s_max:
                     raise Unavailable(
                         f"the event feed broke: {error}", next_step=f"hawse events {self.name} --from {next_seq}"
                     ) from error

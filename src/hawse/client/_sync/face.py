@@ -16,7 +16,8 @@ TRIES_MAX = 5
 def connect(server: str | None = None, *, start: str = "auto") -> Server:
     """Connect to the user's coordinator; with start="auto" it is started where none runs, with "never" it is not.
 
-    server: "unix:/path/to/socket"; default HAWSE_SERVER, else the user's own. Raises Unavailable, Denied, Invalid.
+    server: "ssh://[user@]host[:port]" or "unix:/path/to/socket"; default HAWSE_SERVER, else the user's own.
+    Raises Unavailable, Denied, Broken, Invalid.
     """
     made = Server(endpoint(server, start=start))
     made.transport.connect()

@@ -7,9 +7,11 @@ from typing import Any
 
 from hawse.client._sync.session import Session
 from hawse.client._sync.transport import Transport
+from hawse.client._sync.way import answer_of
 from hawse.client.find import Endpoint
 from hawse.client.names import did_you_mean, quoted
 from hawse.client.records import SessionInfo, Status
+from hawse.client.spec import Surroundings, surroundings_from
 from hawse.domain.errors import NotFound
 from hawse.domain.ids import checked_name
 
@@ -23,6 +25,7 @@ class Server:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.transport = Transport(endpoint)
+        self._around: Surroundings | None = None
 
     def __enter__(self) -> Server:
         return self
@@ -37,6 +40,15 @@ class Server:
     def status(self) -> Status:
         """How the coordinator is. Raises Unavailable."""
         return Status((self.transport.request("GET", "/v1/status")).json())
+
+    def surroundings(self) -> Surroundings | None:
+        """What a job gets that is told nothing else: over ssh, what a login there gives; None: the caller's own.
+
+        Asked once. Raises Unavailable, Denied, Broken.
+        """
+        if self.transport.endpoint.is_remote and self._around is None:
+            self._around = surroundings_from(answer_of(self.transport.endpoint, "surroundings"))
+        return self._around
 
     def session(self, name: str) -> Session:
         """The session with this alias (a living one, else the one that ended last), id, or unique beginning of an id.

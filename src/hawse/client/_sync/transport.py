@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the coordinator's Unix socket: h11 says what goes over the link, this decides when and how often.
+"""HTTP/1.1 on a link to the coordinator: h11 says what goes over the link, this decides when and how often.
 
 Every request may be sent again: reading is harmless, and a mutation carries an Idempotency-Key that is made once, so
 that a retry gets the first answer. So a link that broke is never the caller's problem until the deadline is over; and
@@ -10,16 +10,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import h11
 
+from hawse.client._sync.way import to_coordinator
 from hawse.client.find import Endpoint
-from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
-from hawse.client.link_sync import Link, now, off_thread, pause
+from hawse.client.link import LinkBroken, LinkLate
+from hawse.client.link_sync import now, pause
 from hawse.client.problems import problem_from
 from hawse.domain.errors import Broken, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from hawse.client.link_sync import Link
 
 WAIT_S = 30.0  # for an answer that needs no waiting for anything
 BODY_BYTES_MAX = 16 * 1024 * 1024  # of one answer: 1,000 sessions with jobs, or 4 MiB of log
@@ -113,9 +117,9 @@ class Transport:
         """Open a link now, so that what is wrong is told now. Raises Unavailable, Denied."""
         self._leave_inherited()
         try:
-            self._idle.append(_Connection(self._link(now() + WAIT_S)))
+            self._idle.append(_Connection(to_coordinator(self.endpoint, now() + WAIT_S)))
         except LinkBroken as error:
-            raise Unavailable(f"the coordinator cannot be reached: {error}", next_step="hawse doctor") from error
+            raise Unavailable(f"{self.endpoint.told} cannot be reached: {error}", next_step="hawse doctor") from error
 
     def request(
         self,
@@ -140,16 +144,16 @@ class Transport:
         delay = 0.0
         for attempt in range(RETRIES_MAX + 1):
             try:
-                answer = self._exchange(head, payload, deadline)
+                answer = self._exchange(head, payload, deadline, wait_s)
                 break
             except LinkLate as error:
                 raise Unavailable(
-                    f"the coordinator did not answer in {wait_s:g} s", next_step="hawse doctor"
+                    f"{self.endpoint.told} did not answer in {wait_s:g} s", next_step="hawse doctor"
                 ) from error
             except LinkBroken as error:
                 if attempt == RETRIES_MAX or now() + delay > deadline:
                     raise Unavailable(
-                        f"the link to the coordinator broke: {error}", next_step="hawse doctor"
+                        f"the link to {self.endpoint.told} broke: {error}", next_step="hawse doctor"
                     ) from error
                 pause(delay)
                 delay = max(0.05, delay * 2)
@@ -159,8 +163,12 @@ class Transport:
             )
         return answer
 
-    def _exchange(self, head: h11.Request, payload: bytes, deadline: float) -> Answer:
-        connection = self._kept() or _Connection(self._link(deadline))
+    def _exchange(self, head: h11.Request, payload: bytes, deadline: float, wait_s: float) -> Answer:
+        connection = self._kept()
+        if connection is None:
+            connection = _Connection(to_coordinator(self.endpoint, deadline))
+            if self.endpoint.is_remote:
+                deadline = max(deadline, now() + wait_s)  # logging in is not the coordinator's time
         kept = False
         try:
             connection.send(head, payload, deadline)
@@ -195,7 +203,7 @@ class Transport:
 
         Raises LinkBroken when the link broke or was silent for silence_s; the coordinator's own Problem.
         """
-        connection = _Connection(self._link(now() + WAIT_S))
+        connection = _Connection(to_coordinator(self.endpoint, now() + WAIT_S))
         try:
             connection.send(_head("GET", path, query, b"", None, headers), b"", now() + WAIT_S)
             status, answered = connection.head(now() + WAIT_S)
@@ -207,22 +215,6 @@ class Transport:
                 yield bytes(event.data)
         finally:
             connection.link.close()
-
-    def _link(self, deadline: float) -> Link:
-        """A new link, to a coordinator that is started first where that is wanted and needed."""
-        if off_thread(self.endpoint.prepare):
-            deadline = max(deadline, now() + WAIT_S)
-        try:
-            link = Link.connect(self.endpoint.path, deadline)
-        except LinkAbsent:
-            off_thread(self.endpoint.start)
-            link = Link.connect(self.endpoint.path, max(deadline, now() + WAIT_S))
-        try:
-            self.endpoint.check_peer(link.socket)
-        except BaseException:
-            link.close()
-            raise
-        return link
 
     def close(self) -> None:
         """Close the kept links. Safe to call twice; a request after it opens a new link."""

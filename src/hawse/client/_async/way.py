@@ -1,0 +1,101 @@
+"""The way to a coordinator and to the runners behind it: a Unix socket here, or `ssh HOST hawse proxy`.
+
+The far proxy greets first; until then what comes is noise of the far shell's start-up files. A login may take as long
+as somebody needs to type a password, so it has more time than the request that needed it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
+from hawse.client.link_async import Link, now, off_thread
+from hawse.client.problems import problem_from
+from hawse.domain.errors import Broken, Unavailable
+from hawse.wire.proxy import ABSENT, READY
+
+if TYPE_CHECKING:
+    from hawse.client.find import Endpoint
+    from hawse.client.tunnel import Tunnel
+
+WAIT_S = 30.0
+READ_BYTES = 64 * 1024
+ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of a one-shot verb; an environment has at most 2 MiB
+
+
+async def to_coordinator(endpoint: Endpoint, deadline: float) -> Link:
+    """A new link, to a coordinator that is started first where that is wanted and needed.
+
+    Raises LinkBroken; Unavailable, Denied, Broken, Invalid when it cannot work.
+    """
+    if endpoint.is_remote:
+        return await _through(endpoint, endpoint.tunnel(), deadline)
+    if await off_thread(endpoint.prepare):
+        deadline = max(deadline, now() + WAIT_S)
+    try:
+        link = await Link.connect(endpoint.path, deadline)
+    except LinkAbsent:
+        await off_thread(endpoint.start)
+        link = await Link.connect(endpoint.path, max(deadline, now() + WAIT_S))
+    try:
+        endpoint.check_peer(link.socket)
+    except BaseException:
+        await link.aclose()
+        raise
+    return link
+
+
+async def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float) -> Link:
+    """A new link to a job's runner. address: its socket, as the coordinator told it.
+
+    Raises LinkAbsent: nobody listens there now; LinkBroken; and as to_coordinator.
+    """
+    if endpoint.is_remote:
+        return await _through(endpoint, endpoint.tunnel(runner=job), deadline)
+    return await Link.connect(address, deadline)
+
+
+async def answer_of(endpoint: Endpoint, verb: str) -> bytes:
+    """What the far `hawse proxy --VERB` answers; only of an endpoint that is remote. Raises as to_coordinator."""
+    deadline = now() + WAIT_S
+    link = await _through(endpoint, endpoint.tunnel(verb=verb), deadline)
+    try:
+        parts = [link.tunnel.rest if link.tunnel is not None else b""]
+        deadline = max(deadline, now() + WAIT_S)
+        while data := await link.receive(READ_BYTES, deadline):
+            parts.append(data)
+            if sum(map(len, parts)) > ANSWER_BYTES_MAX:
+                raise Broken(f"what {endpoint.name} answers has more than {ANSWER_BYTES_MAX} bytes")
+        return b"".join(parts)
+    except LinkBroken as error:
+        raise Unavailable(f"the link to {endpoint.told} broke: {error}", next_step="hawse doctor") from error
+    finally:
+        await link.aclose()
+
+
+async def _through(endpoint: Endpoint, tunnel: Tunnel, deadline: float) -> Link:
+    """The link through an ssh that was just started, once the far proxy has greeted."""
+    link = Link(tunnel.socket, tunnel)
+    deadline = max(deadline, now() + endpoint.patience_s)
+    try:
+        while tunnel.greeting is None:
+            try:
+                data = await link.receive(READ_BYTES, deadline)
+            except LinkLate as error:
+                raise Unavailable(f"{endpoint.name} did not answer in time", next_step="hawse doctor") from error
+            except LinkBroken:
+                data = b""
+            if not data:
+                raise await off_thread(tunnel.failure)
+            tunnel.feed(data)
+        greeting = tunnel.greeting
+        if greeting.status == ABSENT:
+            raise LinkAbsent(f"nobody listens there on {endpoint.name}")
+        if greeting.status != READY:
+            said = {"code": greeting.code, "detail": f"{endpoint.name}: {greeting.detail}", "next": greeting.next_step}
+            raise problem_from(502, said)
+    except BaseException:
+        tunnel.kill()
+        await link.aclose()
+        raise
+    return link
