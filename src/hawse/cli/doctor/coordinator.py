@@ -27,10 +27,10 @@ def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
     except Unavailable as error:
         text = "no coordinator is running; the next command that needs one starts it"
         if "nobody listens" not in error.detail:
-            return [
-                Finding("coordinator", BAD, error.detail, advice="hawse down; then any command starts a new one")
-            ], {}
-        return [Finding("coordinator", GOOD, text, running=False), stored()], {}
+            advice = error.next_step if connection.place.is_remote else "hawse down; then any command starts a new one"
+            return [Finding("coordinator", BAD, error.detail, advice=advice)], {}
+        found = [Finding("coordinator", GOOD, text, running=False)]
+        return found if connection.place.is_remote else [*found, stored()], {}
     except Problem as error:
         return [Finding("coordinator", BAD, error.detail, advice=error.next_step)], {}
     text = f"running: process {status.pid}, version {status.version}, engine {status.engine}"
