@@ -51,7 +51,7 @@ def explained(place: Place, code: int | None, said: str, noise: str) -> Problem:
 
 
 def _of_ssh(place: Place, whole: str, last: str) -> Problem:
-    """ssh's own failures."""
+    """ssh's own failures. It says nothing when the master connection that it went through broke (is_master_lost)."""
     if any(word in whole for word in _KEY):
         return Denied(
             f"the key of {place} is not known, or is not the one that was known: {last}",
@@ -63,6 +63,7 @@ def _of_ssh(place: Place, whole: str, last: str) -> Problem:
         return Denied(f"{place} does not let you in: {last}", next_step=f"try: ssh {place.login} true")
     if any(word in whole for word in _CONFIG):
         return Broken(f"ssh's configuration is not usable: {last}", next_step=f"try: ssh {place.login} true")
+    told = last or "the connection that ssh shared was lost"
     return Unavailable(
-        f"{place} cannot be reached: {last or 'ssh ended with exit code 255'}", next_step=f"try: ssh {place.login} true"
+        f"{place} cannot be reached: {told}", next_step=f"try: ssh {place.login} true", is_master_lost=not last
     )

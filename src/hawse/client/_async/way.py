@@ -29,7 +29,7 @@ async def to_coordinator(endpoint: Endpoint, deadline: float) -> Link:
     Raises LinkBroken; Unavailable, Denied, Broken, Invalid when it cannot work.
     """
     if endpoint.is_remote:
-        return await _through(endpoint, endpoint.tunnel(), deadline)
+        return await _through_ssh(endpoint, deadline)
     if await off_thread(endpoint.prepare):
         deadline = max(deadline, now() + WAIT_S)
     try:
@@ -51,14 +51,14 @@ async def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float)
     Raises LinkAbsent: nobody listens there now; LinkBroken; and as to_coordinator.
     """
     if endpoint.is_remote:
-        return await _through(endpoint, endpoint.tunnel(runner=job), deadline)
+        return await _through_ssh(endpoint, deadline, runner=job)
     return await Link.connect(address, deadline)
 
 
 async def answer_of(endpoint: Endpoint, verb: str) -> bytes:
     """What the far `hawse proxy --VERB` answers; only of an endpoint that is remote. Raises as to_coordinator."""
     deadline = now() + WAIT_S
-    link = await _through(endpoint, endpoint.tunnel(verb=verb), deadline)
+    link = await _through_ssh(endpoint, deadline, verb=verb)
     try:
         parts = [link.tunnel.rest if link.tunnel is not None else b""]
         deadline = max(deadline, now() + WAIT_S)
@@ -71,6 +71,16 @@ async def answer_of(endpoint: Endpoint, verb: str) -> bytes:
         raise Unavailable(f"the link to {endpoint.told} broke: {error}", next_step="hawse doctor") from error
     finally:
         await link.aclose()
+
+
+async def _through_ssh(endpoint: Endpoint, deadline: float, *, runner: str = "", verb: str = "") -> Link:
+    """A link through a new ssh; through another one when the master connection was dead and ssh found out by that."""
+    try:
+        return await _through(endpoint, endpoint.tunnel(runner=runner, verb=verb), deadline)
+    except Unavailable as error:
+        if not error.facts.get("is_master_lost"):
+            raise
+    return await _through(endpoint, endpoint.tunnel(runner=runner, verb=verb), deadline)
 
 
 async def _through(endpoint: Endpoint, tunnel: Tunnel, deadline: float) -> Link:
