@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+from hawse.client.find import Endpoint
 from hawse.client.records import Admission, Chunk, JobInfo
 from hawse.wire import terminal
 from hawse.wire.frame import FrameReader
@@ -73,9 +75,10 @@ class FakeJob:
     """
 
     class session:
-        """Only its name is used."""
+        """Its name, and the way to its server."""
 
         name = "s"
+        server = SimpleNamespace(transport=SimpleNamespace(endpoint=Endpoint("/", start="never", where=None)))
 
     def __init__(self, runner: FakeRunner, log: bytes = b"", *, links: int, outcome: dict | None = None) -> None:
         self.name = "job"

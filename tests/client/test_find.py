@@ -22,7 +22,7 @@ def test_a_given_socket_wins_over_the_environment(monkeypatch):
     assert endpoint("unix:/b").path == "/b"
 
 
-@pytest.mark.parametrize("address", ["unix:relative", "ssh://there", "http://there", "nonsense"])
+@pytest.mark.parametrize("address", ["unix:relative", "ssh://the re", "http://there", "nonsense"])
 def test_addresses_that_are_not_possible(address):
     with pytest.raises(Invalid) as caught:
         endpoint(address)

@@ -14,7 +14,7 @@ READY, ABSENT, REFUSED = "ready", "absent", "refused"
 NOISE_BYTES_MAX = 64 * 1024  # a message of the day is a screenful; more is no login that we understand
 LINE_BYTES_MAX = 8 * 1024
 WORD_CHARACTERS_MAX = 64
-SENTENCE_CHARACTERS_MAX = 2000
+DETAIL_CHARACTERS_MAX, NEXT_CHARACTERS_MAX = 900, 300  # each may be six bytes of JSON
 
 
 class Greeting:
@@ -45,8 +45,8 @@ class Greeting:
 
         said = fields.pack(
             code=self.code[:WORD_CHARACTERS_MAX],
-            detail=self.detail[: SENTENCE_CHARACTERS_MAX // 2],
-            next=self.next_step[: SENTENCE_CHARACTERS_MAX // 4],
+            detail=self.detail[:DETAIL_CHARACTERS_MAX],
+            next=self.next_step[:NEXT_CHARACTERS_MAX],
         )
         return MARK + words + b" " + said + b"\n"
 
@@ -105,6 +105,6 @@ def parse(line: bytes) -> Greeting:
         status,
         version,
         code=fields.text(said, "code", "greeting", characters_max=WORD_CHARACTERS_MAX),
-        detail=fields.text(said, "detail", "greeting", characters_max=SENTENCE_CHARACTERS_MAX),
-        next_step=fields.text(said, "next", "greeting", characters_max=SENTENCE_CHARACTERS_MAX, default=""),
+        detail=fields.text(said, "detail", "greeting", characters_max=DETAIL_CHARACTERS_MAX),
+        next_step=fields.text(said, "next", "greeting", characters_max=NEXT_CHARACTERS_MAX, default=""),
     )
