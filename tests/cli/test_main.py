@@ -77,7 +77,7 @@ def test_version():
         (["wait", "x", "--timeout", "inf"], "--timeout: inf is not a finite number"),
         (["logs", "x", "--from", "-1"], "--from: -1 is less than 0"),
         (["history", "-n", "0"], "--limit: 0 is not within 1 to 100000"),
-        (["ls", "--server", "ssh://x"], "not supported yet"),
+        (["ls", "--server", "ssh://x y"], "is not valid"),
         (["new", "x", "--label", "nosign", "--", "true"], "not NAME=VALUE"),
         (["end", "x", "--now", "--grace", "1"], "only one of"),
         (["describe", "x"], "nothing to change"),

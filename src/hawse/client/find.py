@@ -60,9 +60,19 @@ class Endpoint:
         """Seconds; none where nobody logs in."""
         return 0.0
 
-    def tunnel(self, *, runner: str = "", verb: str = "") -> Tunnel:
+    def tunnel(self, *, runner: str = "", verb: str = "", batch: bool = False) -> Tunnel:
         """A new way there through ssh; only of an endpoint that is_remote."""
         raise TypeError(f"{self.path} is a socket on this machine: nothing leads through ssh")
+
+    def go_ahead(self) -> None:
+        """Begin with the way to a runner, where it is a long one."""
+
+    def take_ahead(self) -> Tunnel | None:
+        """What go_ahead began."""
+        return None
+
+    def leave_ahead(self) -> None:
+        """What go_ahead began is not needed."""
 
     def prepare(self) -> bool:
         """Before each connect: is the place ours? With "always", once: a new coordinator. True when one was started.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from zlib import crc32
 
 from hawse.client.find import STARTS, Endpoint
 from hawse.client.places import check_private, make_runtime, own_places
@@ -45,6 +46,7 @@ _MULTIPLEXING = """ControlMaster auto
     ControlPersist 600"""
 # A login that is not interactive often lacks ~/.local/bin, where pip puts programs for one user.
 _FIND = "command -v hawse >/dev/null 2>&1 || PATH=$PATH:$HOME/.local/bin; exec hawse proxy {words}"
+_MASTER = re.compile("[0-9a-f]{40}")  # %C
 _PASSED_ON = (b"TERM", b"COLORTERM", b"LANG", b"LANGUAGE")
 
 
@@ -162,7 +164,7 @@ def found_program(name: str, path: str) -> str:
 class SshEndpoint(Endpoint):
     """A coordinator on another machine. Each link is a tunnel of its own."""
 
-    __slots__ = ("_environ", "_paths", "batch", "place")
+    __slots__ = ("_ahead", "_environ", "_paths", "batch", "place")
     is_remote = True
     mend_s_max = MEND_S_MAX
 
@@ -172,6 +174,7 @@ class SshEndpoint(Endpoint):
         self.batch = batch  # never ask anybody for anything
         self._environ = environ
         self._paths: dict[str, str] | None = None
+        self._ahead: Tunnel | None = None
 
     @property
     def name(self) -> str:
@@ -188,7 +191,7 @@ class SshEndpoint(Endpoint):
         """How long a login may take."""
         return 0.0 if self.batch else LOGIN_S_MAX
 
-    def tunnel(self, *, runner: str = "", verb: str = "") -> Tunnel:
+    def tunnel(self, *, runner: str = "", verb: str = "", batch: bool = False) -> Tunnel:
         """ssh, on its way to the far coordinator, to a job's runner there, or with a one-shot verb.
 
         Raises Invalid, Denied, Unavailable; whether it got there is told by its greeting.
@@ -208,10 +211,36 @@ class SshEndpoint(Endpoint):
             self._fresh = False
         paths = self.paths()
         argv = [
-            paths["program"], *ssh_words(self.place, paths["config"], batch=self.batch),
+            paths["program"], *ssh_words(self.place, paths["config"], batch=batch or self.batch),
             far_command(words, paths["remote_command"]),
         ]  # fmt: skip
         return Tunnel(self.place, argv)
+
+    def go_ahead(self) -> None:
+        """Start the way to a runner before it is known which one: it takes as long as the question.
+
+        Only through a master connection that is there: one login is enough, and one question for a password.
+        """
+        if self._ahead is None and self.is_warm:
+            self._ahead = self.tunnel(verb="later", batch=True)
+
+    @property
+    def is_warm(self) -> bool:
+        """Does our private master connection listen?"""
+        folder = self.paths()["folder"]
+        return bool(folder) and any(_MASTER.fullmatch(name) for name in os.listdir(folder))
+
+    def take_ahead(self) -> Tunnel | None:
+        """The one that was started so, if there is one."""
+        made, self._ahead = self._ahead, None
+        return made
+
+    def leave_ahead(self) -> None:
+        """It is not needed."""
+        made = self.take_ahead()
+        if made is not None:
+            made.socket.close()
+            made.release()
 
     def paths(self) -> dict[str, str]:
         """program, config (written where it was missing), remote_command, folder (of the masters; may be empty).
@@ -221,7 +250,7 @@ class SshEndpoint(Endpoint):
         if self._paths is None:
             chosen = settings(self._environ)
             program = found_program(chosen["program"] or "ssh", self._environ.get("PATH", os.defpath))
-            folder = private_folder(self._environ)
+            folder = private_folder(self._environ, f"{self.place}\0{chosen['config']}")
             usable = folder if len(os.fsencode(folder)) + 1 <= CONTROL_PATH_BYTES_MAX and '"' not in folder else ""
             text = config_text(own=chosen["config"], multiplexed_in=usable)
             self._paths = {
@@ -231,29 +260,27 @@ class SshEndpoint(Endpoint):
         return self._paths
 
 
-def private_folder(environ: Mapping[str, str]) -> str:
-    """Where masters listen: below the runtime folder, the user's alone. Raises Denied, Unavailable."""
+def private_folder(environ: Mapping[str, str], address: str) -> str:
+    """Where masters for one address listen: below the runtime folder, the user's alone. Raises Denied, Unavailable."""
     where = own_places(environ)
-    folder = where.runtime + "/s"
+    every = where.runtime + "/s"
+    folder = f"{every}/{crc32(address.encode()):08x}"
     try:
         make_runtime(where)
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            pass
-        check_private(folder, what="the folder of ssh's connections")
+        for path in (every, folder):
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
+            check_private(path, what="the folder of ssh's connections")
     except OSError as error:
-        raise Unavailable(
-            f"{error.filename}: {error.strerror}", next_step="set HAWSE_RUNTIME_DIR to a folder of your own"
-        ) from error
+        raise _unusable(error) from error
     return folder
 
 
 def written(folder: str, text: str) -> str:
-    """The path of a file in `folder` that holds `text`; its name tells contents apart. Raises Unavailable."""
-    from zlib import crc32
-
-    path = f"{folder}/{crc32(text.encode()):08x}.conf"
+    """The path of the file in `folder` that holds `text`, as of now. Raises Unavailable."""
+    path = f"{folder}/config"
     try:
         with open(path, encoding="utf-8") as file:
             if file.read(len(text) + 1) == text:
@@ -266,8 +293,12 @@ def written(folder: str, text: str) -> str:
             file.write(text)
         os.rename(aside, path)
     except OSError as error:
-        raise Unavailable(f"{error.filename}: {error.strerror}") from error
+        raise _unusable(error) from error
     return path
+
+
+def _unusable(error: OSError) -> Unavailable:
+    return Unavailable(f"{error.filename}: {error.strerror}", next_step="set HAWSE_RUNTIME_DIR to a folder of your own")
 
 
 def passed_on(environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -75,6 +75,11 @@ class Tunnel:
                 next_step=f"update hawse {'there' if older else 'here'}",
             )
 
+    def expect_another(self) -> None:
+        """The next greeting answers what was said since the first."""
+        self.greeting = None
+        self._reader = GreetingReader()
+
     @property
     def rest(self) -> bytes:
         """What came behind the greeting."""

@@ -133,6 +133,7 @@ class View:
 
         Raises Problem, LinkBroken (the runner is not there).
         """
+        self._endpoint.go_ahead()
         admission = self.job.admission(self.mode, where=where(self._endpoint.is_remote), resume=self._attachment)
         if admission.attachment is not None:
             self._attachment = admission.attachment.id
@@ -169,6 +170,7 @@ class View:
         return to_runner(self._endpoint, self.job.id, address, time.monotonic() + ENTRY_S)
 
     def _unlink(self) -> None:
+        self._endpoint.leave_ahead()
         if self._made is not None:
             self._made.close()
             self._made = self._sock = None

@@ -34,7 +34,9 @@ def command(target: str, watch: bool, connection: Connection) -> int:
     """
     from hawse.cli.target import job_at
 
-    return attach_to(job_at(connection.open(), target), mode="watch" if watch else "control")
+    server = connection.open()
+    server.transport.endpoint.go_ahead()
+    return attach_to(job_at(server, target), mode="watch" if watch else "control")
 
 
 def attach_to(job: Job, *, mode: str) -> int:

@@ -68,7 +68,7 @@ def _logins(chosen: dict[str, str], folder: str) -> Finding:
     whose = "a private one of hawse" if folder and path.startswith(folder + "/") else "your own"
     open_now = os.path.exists(path)
     state = "open now" if open_now else "opened by the next command"
-    text = f"many commands share one login: ControlMaster, {whose}, {state} ({path})"
+    text = f"many commands share one login: ControlMaster, {whose}, {state}"
     return Finding("logins", GOOD, text, shared=True, path=path, open=open_now)
 
 

@@ -26,10 +26,12 @@ def bridge(input_fd: int, output_fd: int, sock: socket.socket) -> None:
         os.set_blocking(fd, False)
     to_peer = _Way(input_fd, peer)
     from_peer = _Way(peer, output_fd)
+    poll = select.poll()
+    watched: dict[int, int] = {}
     while not (to_peer.is_over or from_peer.is_over):
-        poll = select.poll()
-        for fd, mask in _wanted(to_peer, from_peer):
-            poll.register(fd, mask)
+        wanted = _wanted(to_peer, from_peer)
+        if wanted != watched:
+            poll, watched = _polled(wanted), wanted
         for fd, mask in poll.poll():
             for way in (to_peer, from_peer):
                 if way.waiting:
@@ -43,12 +45,19 @@ def bridge(input_fd: int, output_fd: int, sock: socket.socket) -> None:
         to_peer.deliver()
 
 
-def _wanted(to_peer: _Way, from_peer: _Way) -> list[tuple[int, int]]:
-    masks: dict[int, int] = {from_peer.target: 0}  # told when it goes, asked for or not
+def _wanted(to_peer: _Way, from_peer: _Way) -> dict[int, int]:
+    masks = {from_peer.target: 0}  # told when it goes, asked for or not
     for way in (to_peer, from_peer):
         fd, mask = (way.target, _OUT) if way.waiting else (way.source, _IN)
         masks[fd] = masks.get(fd, 0) | mask
-    return list(masks.items())
+    return masks
+
+
+def _polled(masks: dict[int, int]) -> select.poll:
+    poll = select.poll()
+    for fd, mask in masks.items():
+        poll.register(fd, mask)
+    return poll
 
 
 class _Way:

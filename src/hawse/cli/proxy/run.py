@@ -1,4 +1,4 @@
-"""`hawse proxy [--server unix:PATH] [--start HOW | --runner JOB | --surroundings | --stop]`: greet, then be the stream.
+"""`hawse proxy [--server unix:PATH] [--start HOW | --runner JOB | --later | ...]`: greet, then be the stream.
 
 What is wrong is told in the greeting, for the client at the other end of ssh; on a person's terminal it is the same
 line. Nothing secret is ever among the words. Source: spec 08.
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 CONNECT_S = 10.0
-VERBS = ("--surroundings", "--stop")
+VERBS = ("--surroundings", "--stop", "--later")
+LATER_S = 60.0  # for a client to say where to; it has started this one ahead of its own questions
 
 
 def main(words: list[str]) -> NoReturn:
@@ -56,6 +57,12 @@ def _run(words: list[str]) -> int:
         from hawse.cli.proxy.stop import stopped
 
         return _say(Greeting(READY, __version__).line() + stopped())
+    if "--later" in options:
+        if _say(Greeting(READY, __version__).line()):
+            return 1
+        options["--runner"] = _told_job()
+        if not options["--runner"]:
+            return 0
     sock = _runner(place, options["--runner"]) if "--runner" in options else _coordinator(place)
     if sock is None:
         return _say(Greeting(ABSENT, __version__).line())
@@ -84,10 +91,30 @@ def parse(words: list[str]) -> dict[str, str]:
             raise Invalid(f"hawse proxy: {words[at][:60]!r} is not an option of it", next_step="hawse proxy --help")
         at += 1
     if sum(name != "--server" for name in found) > 1:
-        raise Invalid("hawse proxy: only one of --start, --runner, --surroundings and --stop is possible")
+        raise Invalid("hawse proxy: only one of --start, --runner, --later, --surroundings and --stop is possible")
     if "--runner" in found and not is_uuid(found["--runner"]):
         raise Invalid(f"hawse proxy: {found['--runner'][:60]!r} is not the id of a job")
     return found
+
+
+def _told_job() -> str:
+    """The id of a job, as one line of standard input; empty when whoever asked has gone. Raises Invalid."""
+    import select
+
+    line = b""
+    while not line.endswith(b"\n"):
+        if not select.select([0], [], [], LATER_S)[0]:
+            raise Invalid(f"hawse proxy --later: nothing was said for {LATER_S:g} s")
+        data = os.read(0, 37 - len(line))  # nothing behind the line belongs to us
+        if not data:
+            return ""
+        line += data
+        if len(line) == 37 and not line.endswith(b"\n"):
+            break
+    job = line.decode("ascii", "replace").rstrip("\n")
+    if not is_uuid(job):
+        raise Invalid(f"hawse proxy: {job[:60]!r} is not the id of a job")
+    return job
 
 
 def _coordinator(place: Endpoint) -> socket.socket:

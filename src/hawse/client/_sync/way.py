@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
 from hawse.client.link_sync import Link, now, off_thread
 from hawse.client.problems import problem_from
-from hawse.domain.errors import Broken, Unavailable
+from hawse.domain.errors import Broken, Problem, Unavailable
 from hawse.wire.proxy import ABSENT, READY
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float) -> Li
 
     Raises LinkAbsent: nobody listens there now; LinkBroken; and as to_coordinator.
     """
+    ahead = endpoint.take_ahead()
+    if ahead is not None:
+        try:
+            return _went_ahead(endpoint, ahead, job, deadline)
+        except LinkAbsent:
+            raise
+        except (LinkBroken, Problem):
+            pass  # it was too early; whoever asks now is told what is wrong
     if endpoint.is_remote:
         return _through_ssh(endpoint, deadline, runner=job)
     return Link.connect(address, deadline)
@@ -86,7 +94,25 @@ def _through_ssh(endpoint: Endpoint, deadline: float, *, runner: str = "", verb:
 def _through(endpoint: Endpoint, tunnel: Tunnel, deadline: float) -> Link:
     """The link through an ssh that was just started, once the far proxy has greeted."""
     link = Link(tunnel.socket, tunnel)
-    deadline = max(deadline, now() + endpoint.patience_s)
+    _greeted(endpoint, link, tunnel, max(deadline, now() + endpoint.patience_s))
+    return link
+
+
+def _went_ahead(endpoint: Endpoint, tunnel: Tunnel, job: str, deadline: float) -> Link:
+    """The link through a tunnel that was started before it was known where to."""
+    link = _through(endpoint, tunnel, deadline)
+    try:
+        link.send(job.encode() + b"\n", deadline)
+    except BaseException:
+        link.close()
+        raise
+    tunnel.expect_another()
+    _greeted(endpoint, link, tunnel, deadline)
+    return link
+
+
+def _greeted(endpoint: Endpoint, link: Link, tunnel: Tunnel, deadline: float) -> None:
+    """Until the far proxy has greeted; what it says instead is raised, and the link is closed."""
     try:
         while tunnel.greeting is None:
             try:
@@ -108,5 +134,4 @@ def _through(endpoint: Endpoint, tunnel: Tunnel, deadline: float) -> Link:
         tunnel.kill()
         link.close()
         raise
-    return link
 # Generated from _async/way.py by tools/twins.py; edit that file, not this one.
