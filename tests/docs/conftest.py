@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "lab"))
 
 from docpage import ROOT, Reader
+from fixtures import far_hawse, sshd
+
+__all__ = ["far_hawse", "reader", "sshd"]
 
 HAWSE = [sys.executable, "-m", "hawse.cli"]
 

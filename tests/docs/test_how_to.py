@@ -7,7 +7,7 @@ import pytest
 from docpage import ROOT, read
 
 FOLDER = ROOT / "docs" / "how-to"
-WITH_MORE = {"full-disks.md", "postgresql.md"}
+WITH_MORE = {"full-disks.md", "postgresql.md", "work-over-ssh.md"}
 PAGES = sorted(path.name for path in FOLDER.glob("*.md") if path.name not in WITH_MORE | {"README.md"})
 
 
@@ -53,3 +53,16 @@ def postgres_by_environment(postgres, monkeypatch, need):
 
 def test_postgresql(postgres_by_environment, reader):
     follow(reader, "postgresql.md")
+
+
+@pytest.fixture
+def cluster(sshd, monkeypatch):
+    """What a person has: an account that `ssh cluster` leads to."""
+    sshd.account("cluster")
+    monkeypatch.setenv("HAWSE_SSH_CONFIG", str(sshd.config))
+
+
+@pytest.mark.xdist_group("sshd")
+@pytest.mark.requirement("S1.1", "S2.1")
+def test_work_over_ssh(cluster, reader):
+    follow(reader, "work-over-ssh.md")
