@@ -550,19 +550,23 @@ def test_a_pulled_cable(cable, places, far_hawse):
         through = (cable.ip, "netns", "exec", cable.name)
         with Lab(folder, far=far_hawse, listen=cable.far, through=through) as lab:
             laptop = Laptop(lab, lab.account("ada"), places)
-            laptop("new", "-d", "demo", "--", "sh", "-c", "while read line; do echo got-$line; done")
-            window = laptop.window("attach", "demo")
-            window.type("before\r")
-            window.until("got-before")
-            cable.pull()
-            window.until("the link to ssh://ada broke", timeout_s=60)
-            assert "ended" not in window.text
-            cable.plug()
-            window.until(AGAIN, timeout_s=90)
-            window.type("after\r")
-            window.until("got-after")
-            assert window.detach() == 0
-            window.kill()
-            close_masters(laptop.folder)
+            try:
+                laptop("new", "-d", "demo", "--", "sh", "-c", "while read line; do echo got-$line; done")
+                window = laptop.window("attach", "demo")
+                window.type("before\r")
+                window.until("got-before")
+                cable.pull()
+                window.until("the link to ssh://ada broke", timeout_s=60)
+                assert "ended" not in window.text
+                cable.plug()
+                window.until(AGAIN, timeout_s=90)
+                window.type("after\r")
+                window.until("got-after")
+                assert window.detach() == 0
+            finally:
+                for one in laptop.windows:
+                    one.kill()
+                cable.plug()
+                close_masters(laptop.folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
