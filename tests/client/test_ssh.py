@@ -185,6 +185,22 @@ def test_who_goes_later_is_reaped_by_the_next(eventually):
     assert not os.path.exists(f"/proc/{pid}")
 
 
+def test_who_asks_on_the_terminal_is_known(eventually):
+    leader, follower = os.openpty()
+    path = os.ttyname(follower)
+    made = stood_in(f"read line; exec 5<{path}; read line; exec 5<&-; read line; sh -c 'read line' <{path}; read line")
+    try:
+        for asks in (False, True, False, True):
+            eventually(lambda asks=asks: made.asks is asks, what=f"asks: {asks}")
+            made.socket.send(b"go on\n")
+    finally:
+        made.kill()
+        made.socket.close()
+        os.close(leader)
+        os.close(follower)
+    assert not made.asks
+
+
 def test_it_hears_no_interrupt_and_ends_at_the_end_of_its_input(eventually):
     made = stood_in("kill -INT $$; kill -HUP $$; kill -QUIT $$; echo alive; cat")
     assert made.socket.recv(100) == b"alive\n"

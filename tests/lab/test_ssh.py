@@ -280,6 +280,39 @@ def test_the_user_may_leave_while_the_link_is_broken(laptop):
     laptop.lab.start()
 
 
+def test_the_user_may_leave_while_ssh_waits_for_an_answer(laptop, eventually):
+    laptop("new", "-d", "demo", "--", "cat")
+    window = laptop.window("attach", "demo")
+    window.type("one\r")
+    window.until("one")
+    silent = "cat > /dev/null; : nobody answers"
+    laptop.lab.configure(f"Host ada\n    ConnectTimeout 200\n    ProxyCommand sh -c '{silent}'")
+    laptop.lab.cut()
+    window.until("trying again")
+    eventually(lambda: _with_words(silent.encode()), what="ssh waits")
+    window.type(KEY + "d")
+    assert window.ended() == 69
+    assert "hawse attach demo" in window.text
+    eventually(lambda: not _with_words(silent.encode()), what="ssh has gone")
+
+
+def test_what_ssh_asks_while_it_logs_in_again_is_not_typed_into_the_job(laptop):
+    laptop("new", "-d", "demo", "--", "sh", "-c", "while read line; do echo got-$line; done")
+    window = laptop.window("attach", "demo")
+    window.type("before\r")
+    window.until("got-before")
+    key = laptop.lab.folder / "id"
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", str(key)], check=True, timeout=60)
+    laptop.lab.cut()
+    window.until("Enter passphrase")
+    window.type("open sesame\r")
+    window.until(AGAIN)
+    window.type("after\r")
+    window.until("got-after")
+    assert window.detach() == 0
+    assert "sesame" not in laptop("logs", "demo")
+
+
 def test_a_full_screen_program_is_shown_anew(laptop, need):
     need("vim")
     laptop.file("notes").write_text("".join(f"row {n}\n" for n in range(40)))

@@ -17,7 +17,7 @@ from hawse.domain.places import Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hawse.client.tunnel import Tunnel
 
@@ -29,10 +29,11 @@ class Endpoint:
     """Where a coordinator listens, and how one gets there.
 
     where: None for an address that is not our own to start at. is_remote: it is reached through ssh, by SshEndpoint's
-    tunnels. mend_s_max: how long a broken link is tried again. patience_s: how long a login may take.
+    tunnels. mend_s_max: how long a broken link is tried again. patience_s: how long a login may take. meanwhile: called
+    while a far machine is waited for, several times a second; what it raises ends the waiting, and that tunnel.
     """
 
-    __slots__ = ("_checked", "_fresh", "path", "start_mode", "where")
+    __slots__ = ("_checked", "_fresh", "meanwhile", "path", "start_mode", "where")
     is_remote = False
     mend_s_max = 60.0  # as long as the coordinator keeps an attachment whose link is away
 
@@ -42,6 +43,7 @@ class Endpoint:
         self.path = path
         self.start_mode = start
         self.where = where
+        self.meanwhile: Callable[[Tunnel], None] | None = None
         self._checked = False
         self._fresh = start == "always"
 

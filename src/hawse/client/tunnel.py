@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SAID_BYTES_MAX = 64 * 1024  # of ssh's standard error
 EXIT_S_MAX = 5.0  # from the end of ssh's output to its exit code
 LEAVING_MAX = 64  # children that have not ended yet; then the oldest is waited for
+_TERMINALS = ("/dev/tty", "/dev/pts/", "/dev/console")
 _QUIETLY = 'trap "" INT QUIT HUP; exec "$@"'
 
 
@@ -96,6 +97,11 @@ class Tunnel:
             os.pread(self._said, SAID_BYTES_MAX, 0).rstrip(b"\0").decode("utf-8", "replace") if self._said >= 0 else ""
         )
 
+    @property
+    def asks(self) -> bool:
+        """Does ssh, or a program that it started, have the terminal open? Then what is typed is meant for it."""
+        return self.pid > 0 and _has_terminal(self.pid)
+
     def kill(self) -> None:
         """End ssh now: it may be asking somebody for a password that nobody waits for any more."""
         if self.pid > 0 and self.pid not in _ended:
@@ -154,6 +160,24 @@ def _exit_code(pid: int, wait_s: float) -> int | None:
     if found is None:
         return None
     return _ended.setdefault(pid, found.si_status if found.si_code == os.CLD_EXITED else -found.si_status)
+
+
+def _has_terminal(pid: int) -> bool:
+    """Has it, or a child of it, opened a terminal? What cannot be looked into might have. Source: proc(5)."""
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(_TERMINALS):
+                    return True
+            except FileNotFoundError:
+                pass  # it was closed meanwhile
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except OSError:
+        return True
+    return any(map(_has_terminal, children))
 
 
 def _sealed_file() -> int:

@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.client.api import Job
     from hawse.client.records import JobInfo
+    from hawse.client.tunnel import Tunnel
 
 ENTRY_S = 10.0
 GOODBYE_S = 1.0
@@ -116,6 +117,10 @@ class View:
                 return self._shown()
             except Stuck:
                 return LEFT
+            except _NotAwaited as error:
+                raise Unavailable(
+                    f"left while the link to {self.name} was broken", next_step=f"hawse attach {self.name}"
+                ) from error
             except _OutputGone as error:
                 self.output_error = error.errno or 0
                 return CLOSED
@@ -204,7 +209,7 @@ class View:
             if told and self.raw and self._modes.is_alternate:
                 self._start = "screen"
             try:
-                is_linked = self._link()
+                is_linked = self._link_or_leave()
                 if is_linked and told:
                     self._tell("linked again")
                 if is_linked and self._pump.lost:
@@ -219,13 +224,31 @@ class View:
             if not told and time.monotonic() - began > 1:
                 told = True
                 self._tell(f"the link broke ({why}); trying again, the work goes on")
-            event, _ = self._pump.run(0.2)
-            if event in (pumps.KEY_DETACH, pumps.INPUT_GONE):
-                raise Unavailable(
-                    f"left while the link to {self.name} was broken", next_step=f"hawse attach {self.name}"
-                )
-            if event == pumps.WOKEN and self._wake.unhandled:
-                raise Stuck
+            self._look(0.2)
+
+    def _link_or_leave(self) -> bool:
+        """_link(), and meanwhile the user may leave, unless ssh asks something on the terminal: then the keys are its.
+
+        Raises as _link and _look.
+        """
+
+        def look(tunnel: Tunnel) -> None:
+            if not tunnel.asks:
+                self._look(0)
+
+        self._endpoint.meanwhile = look
+        try:
+            return self._link()
+        finally:
+            self._endpoint.meanwhile = None
+
+    def _look(self, timeout_s: float) -> None:
+        """What the user does while there is no link. Raises _NotAwaited, Stuck."""
+        event, _ = self._pump.run(timeout_s)
+        if event in (pumps.KEY_DETACH, pumps.INPUT_GONE):
+            raise _NotAwaited
+        if event == pumps.WOKEN and self._wake.unhandled:
+            raise Stuck
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -399,6 +422,10 @@ class View:
     def key(self) -> str:
         """The detach key's name."""
         return key_name(self._keys.key) if self._keys.key is not None else ""
+
+
+class _NotAwaited(Exception):
+    """The user leaves while there is no link."""
 
 
 class _OutputGone(OSError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hawse.client.tunnel import Tunnel
 
 WAIT_S = 30.0
+LOOK_S = 0.2  # between two looks at what else happens; a person does not notice it
 READ_BYTES = 64 * 1024
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of a one-shot verb; an environment has at most 2 MiB
 
@@ -116,7 +117,7 @@ def _greeted(endpoint: Endpoint, link: Link, tunnel: Tunnel, deadline: float) ->
     try:
         while tunnel.greeting is None:
             try:
-                data = link.receive(READ_BYTES, deadline)
+                data = _heard(endpoint, link, tunnel, deadline)
             except LinkLate as error:
                 raise Unavailable(f"{endpoint.name} did not answer in time", next_step="hawse doctor") from error
             except LinkBroken:
@@ -134,4 +135,14 @@ def _greeted(endpoint: Endpoint, link: Link, tunnel: Tunnel, deadline: float) ->
         tunnel.kill()
         link.close()
         raise
+
+
+def _heard(endpoint: Endpoint, link: Link, tunnel: Tunnel, deadline: float) -> bytes:
+    """What comes next. Raises as Link.receive, and what endpoint.meanwhile raises."""
+    while endpoint.meanwhile is not None and now() + LOOK_S < deadline:
+        try:
+            return link.receive(READ_BYTES, now() + LOOK_S)
+        except LinkLate:
+            endpoint.meanwhile(tunnel)
+    return link.receive(READ_BYTES, deadline)
 # Generated from _async/way.py by tools/twins.py; edit that file, not this one.
