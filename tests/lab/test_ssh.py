@@ -320,7 +320,7 @@ def test_a_full_screen_program_is_shown_anew(laptop, need):
     window = laptop.window("attach", "demo")
     before = window.until("row 3")
     laptop.lab.cut()
-    window.until(AGAIN)
+    window.until(lambda _: AGAIN.encode() in window.raw)  # the screen comes right behind it
     window.type("\x1bgg")
     window.until(lambda shown: ("row 0" in shown and "broke" not in shown and AGAIN not in shown) or None)
     assert before.splitlines()[5] == window.text.splitlines()[5]
