@@ -41,6 +41,8 @@ LIVING = frozenset(S) - FINAL
 
 
 class Mode(StrEnum):
+    """What an attachment may do. Of those that may control, one at a time holds control."""
+
     CONTROL = "control"
     WATCH = "watch"
 
@@ -53,6 +55,7 @@ class Reason(StrEnum):
     SLOW = "slow"
     LOST = "lost"
     ENDED = "ended"
+    REVOKED = "revoked"  # its grant was taken back or ran out
 
 
 # Its runner needs no word: there is no link, or EXIT follows the last byte.
@@ -64,7 +67,9 @@ class Attachment:
     """Somebody's link to one job of a session.
 
     who: the principal. where: terminal or address, as the client told it. cursor: log offset that was sent. link_at:
-    when its link last came or went.
+    when its link last came or went. holds: it has control (at most one living attachment of a job). fence: raised with
+    each change of control of its job; a runner refuses older ones. active_at: last input or output taken, as far as
+    known. detached_by: the principal who stole its place, took it away, or detached it; empty: itself or the clock.
     """
 
     id: AttachmentId
@@ -80,6 +85,10 @@ class Attachment:
     version: int = 1
     detached_at: float | None = None
     reason: Reason | None = None
+    holds: bool = False
+    fence: int = 0
+    active_at: float | None = None
+    detached_by: str = ""
 
 
 def created(

@@ -56,7 +56,61 @@ class RemoveHistory:
     session: SessionId
 
 
-Effect = StartJob | StopJob | SweepJob | CutAttachment | ForgetRunner | RemoveHistory
+@dataclass(frozen=True, slots=True)
+class SetControl:
+    """Tell a runner which attachment holds control (None: nobody). A runner refuses a fence that is not newer."""
+
+    job: JobId
+    attachment: AttachmentId | None
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalJob:
+    """Send a signal to a job's main process group, as a policy asks."""
+
+    job: JobId
+    attempt: int
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckClock:
+    """Look whether this clock of a session has run out, from what is stored then. clock: see domain/clock.py."""
+
+    session: SessionId
+    clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendNotice:
+    """Deliver one notice over its channel; the same id is delivered once."""
+
+    notice: str
+
+
+Effect = (
+    StartJob
+    | StopJob
+    | SweepJob
+    | CutAttachment
+    | ForgetRunner
+    | RemoveHistory
+    | SetControl
+    | SignalJob
+    | CheckClock
+    | SendNotice
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Do the effect not before `at` (Unix seconds). It is stored at once, so it comes whatever dies meanwhile."""
+
+    effect: Effect
+    at: float
+
+
 EFFECTS: dict[str, type[Effect]] = {
     "start_job": StartJob,
     "stop_job": StopJob,
@@ -64,5 +118,9 @@ EFFECTS: dict[str, type[Effect]] = {
     "cut_attachment": CutAttachment,
     "forget_runner": ForgetRunner,
     "remove_history": RemoveHistory,
+    "set_control": SetControl,
+    "signal_job": SignalJob,
+    "check_clock": CheckClock,
+    "send_notice": SendNotice,
 }
 NAMES: dict[type[Effect], str] = {kind: name for name, kind in EFFECTS.items()}

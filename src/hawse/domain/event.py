@@ -7,7 +7,7 @@ gives the present fields of the session and of everything in it; `replay` is tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hawse.domain.errors import Broken
@@ -21,7 +21,8 @@ class Event:
     """One change of one object.
 
     seq: 1, 2, 3 ... per session, no gaps. noun: session, job, attachment. before, after: the changed fields only;
-    before is {} for a creation, after is {} for a removal.
+    before is {} for a creation, after is {} for a removal; both are {} where something happened that changed nothing:
+    a refusal, a warning. detail: facts of what happened that no object keeps.
     """
 
     session: SessionId
@@ -34,6 +35,7 @@ class Event:
     after: Fields
     by: str
     request: str = ""
+    detail: Fields = field(default_factory=dict)
 
 
 def difference(before: Fields | None, after: Fields | None) -> tuple[dict[str, Any], dict[str, Any]]:

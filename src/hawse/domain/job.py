@@ -112,6 +112,14 @@ class OnLost(StrEnum):
     RESTART = "restart"
 
 
+class OnError(StrEnum):
+    """What is done when a job failed: tell only, start it again (a bounded number of times), or end its session."""
+
+    REPORT = "report"
+    RESTART = "restart"
+    END = "end"
+
+
 @dataclass(frozen=True, slots=True)
 class LogState:
     """What the runner last told of the output log.
@@ -131,7 +139,8 @@ class Job:
 
     command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end, each {pid,
     command}, with `survived` where one could not be ended. outcome of a job that is lost or was restarted: how its
-    attempt was lost; left_behind of a restarted one: what of that attempt may still live.
+    attempt ended; left_behind of a restarted one: what of that attempt may still live. retries_max: how often on_error
+    starts it again. start_at: a pending job starts then (back-off), Unix seconds.
     """
 
     id: JobId
@@ -155,6 +164,9 @@ class Job:
     log: LogState = field(default_factory=LogState)
     log_end: int | None = None
     left_behind: tuple[Mapping[str, Any], ...] = ()
+    on_error: OnError = OnError.REPORT
+    retries_max: int = 0
+    start_at: float | None = None
 
 
 def created(

@@ -55,6 +55,7 @@ class Lease(StrEnum):
 
     NEVER = "never"  # only an explicit end
     JOBS = "jobs"  # with its last job (the command line's default: like a terminal window)
+    UNTIL = "until"  # at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Session:
     """Named work with everything that belongs to it.
 
     id: UUIDv7. alias: unique among a project's living sessions. Times are Unix seconds. epoch: raised when holders are
-    fenced. ended_by, end_reason: who asked for the end first, and why.
+    fenced. ended_by, end_reason: who asked for the end first, and why. policies: see domain/policy.py. lease_until:
+    when it ends (lease "until"; None otherwise).
     """
 
     id: SessionId
@@ -80,6 +82,7 @@ class Session:
     ended_at: float | None = None
     end_reason: str = ""
     ended_by: str = ""
+    lease_until: float | None = None
 
     @property
     def name(self) -> str:

@@ -8,18 +8,19 @@ One suite proves every store: `hawse.testing.check_store`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hawse.domain.attachment import Attachment
-from hawse.domain.effect import Effect
+from hawse.domain.effect import Effect, Later
 from hawse.domain.event import Event
+from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 
 T = TypeVar("T")
-Row = Session | Job | Attachment
+Row = Session | Job | Attachment | Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,29 @@ class View(Protocol):
     def order(self, job: str) -> Order: ...
     def attachment(self, id: str) -> Attachment: ...
     def attachments(self, session: str, *, living: bool = True) -> list[Attachment]: ...
+    def attachments_of_job(self, job: str) -> list[Attachment]:
+        """The living ones, by age."""
+        ...
+
+    def last_fence(self, job: str) -> int:
+        """The highest fence that any attachment of this job ever had; 0 when there was none."""
+        ...
+
     def attachments_of(self, sessions: Sequence[str]) -> dict[str, list[Attachment]]:
         """Living ones of many sessions in one query; every asked id is a key."""
         ...
 
     def stale_attachments(self, limit: int) -> list[Attachment]:
         """The ones without a link, longest first."""
+        ...
+
+    def grant(self, id: str) -> Grant: ...
+    def grants(self, session: str, *, live: bool = True) -> list[Grant]:
+        """By age; links too. live False: all that there ever were."""
+        ...
+
+    def secret(self, owner: str) -> bytes:
+        """The keyed hash that was kept for a link or token. Raises NotFound."""
         ...
 
     def events(self, session: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
@@ -142,8 +160,9 @@ class Unit(View, Protocol):
         *,
         kind: str,
         by: str,
-        effects: Sequence[Effect] = (),
+        effects: Sequence[Effect | Later] = (),
         request: str = "",
+        detail: Mapping[str, object] | None = None,
     ) -> Row | None:
         """Insert (before None), update or remove (after None) one object, and append its event and its effects.
 
@@ -153,6 +172,28 @@ class Unit(View, Protocol):
         Raises Conflict (the version moved), Clash (the alias or the name is taken), NotFound (the row is gone, or what
         it belongs to is not there), Invalid (a text that cannot be stored: NUL, half of a surrogate pair).
         """
+        ...
+
+    def note(
+        self, session: str, *, kind: str, noun: str, object: str, by: str, detail: Mapping[str, object],
+        effects: Sequence[Effect | Later] = (), request: str = "",
+    ) -> int:  # fmt: skip
+        """Append an event of something that changed no object (a refusal, a warning); returns its number.
+
+        noun: one of the objects' nouns. Raises NotFound (no such session), Invalid.
+        """
+        ...
+
+    def add_effects(self, session: str, effects: Sequence[Effect | Later]) -> None:
+        """Store effects without a change and without an event."""
+        ...
+
+    def keep_secret(self, owner: str, hash: bytes) -> None:
+        """Keep a link's or token's keyed hash. Raises Conflict when there is one."""
+        ...
+
+    def drop_secret(self, owner: str) -> None:
+        """Safe to repeat."""
         ...
 
     def keep_order(self, job: str, order: Order) -> None:
@@ -183,7 +224,7 @@ class Unit(View, Protocol):
         ...
 
     def remove_session(self, id: str) -> None:
-        """Everything of one ended session: rows, events, orders. For the end of retention only.
+        """Everything of one ended session: rows, events, orders, secrets of its links. For the end of retention only.
 
         Effects stay: what must be done outlives what it was for. Raises NotFound, IllegalMove (it lives).
         """

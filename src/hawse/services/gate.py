@@ -1,4 +1,4 @@
-"""Who may do what: one gate per verb. Until grants come, a session is its owner's alone."""
+"""Who may do what: one gate per verb. The owner may all; others what their grants allow (domain/grant.py)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from hawse.domain.attachment import Attachment
 from hawse.domain.errors import Conflict, Denied, NotFound
+from hawse.domain.grant import Capability, allows
 from hawse.domain.ids import checked_name, is_uuid
 from hawse.domain.job import Job
 from hawse.domain.session import Session
@@ -14,16 +15,35 @@ from hawse.ports.store import View
 from hawse.services.world import Caller
 
 
-def session_of(view: View, caller: Caller, name: str) -> Session:
-    """The session with this id or alias, if the caller may see it. Raises Invalid, NotFound, Denied."""
+def session_of(
+    view: View, caller: Caller, name: str, capability: Capability = Capability.SESSION_SEE, *, job: str | None = None
+) -> Session:
+    """The session with this id or alias, if the caller has the capability in it (on the job of this name).
+
+    Raises Invalid, NotFound, Denied. Denied carries `session` and `capability`, for the event that its owner sees.
+    """
     with _next_step("hawse ls lists the living sessions"):
         if is_uuid(name):
             session = view.session(name)
         else:
             session = view.session_named(caller.project, checked_name(name, "the session's name"))
-    if session.owner != caller.principal:
-        raise Denied(f"session {name} belongs to somebody else", session=session.id)
+    if not is_permitted(view, caller, session, capability, job=job):
+        sees = capability != Capability.SESSION_SEE and is_permitted(view, caller, session, Capability.SESSION_SEE)
+        detail = f"you may not {capability} in session {name}" if sees else f"session {name} belongs to somebody else"
+        raise Denied(detail, next_step="its owner can share it: hawse share", session=session.id, capability=capability)
     return session
+
+
+def is_permitted(
+    view: View, caller: Caller, session: Session, capability: Capability, *, job: str | None = None
+) -> bool:
+    """Is the caller the owner, or is there a live grant for one of the caller's principals that allows this?"""
+    if session.owner == caller.principal:
+        return True
+    return any(
+        grant.principal in caller.principals and allows(grant, capability, now=caller.now, job=job)
+        for grant in view.grants(session.id)
+    )
 
 
 def job_of(view: View, session: Session, name: str) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -39,11 +40,23 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """principal: who asks ("uid:1000"). request: given when the caller may retry."""
+    """principal: who asks ("uid:1000"). groups: "group:staff" ... request: given when the caller may retry.
+
+    where: from where, as far as the coordinator itself knows (the peer's process, an address). now: when this was
+    asked, Unix seconds; what has expired by then counts no more (so, when it is not given, nothing that may expire).
+    """
 
     principal: str
     project: str = PROJECT_DEFAULT
     request: Request | None = None
+    groups: frozenset[str] = frozenset()
+    where: str = ""
+    now: float = math.inf
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """All that a grant may name."""
+        return self.groups | {self.principal}
 
     @property
     def request_id(self) -> str:

@@ -46,7 +46,7 @@ def check_session(ask: Ask, session: str) -> None:
     else:
         raise AssertionError(f"session {session} changes faster than it can be read, or its last event is missing")
     told = _replayed(session, events)
-    _compare(session, _shown(state), {key: fields for key, fields in told.items() if not _is_detached(key, fields)})
+    _compare(session, _shown(state), {key: fields for key, fields in told.items() if _is_shown(key, fields)})
 
 
 def check_view(view: View) -> int:
@@ -57,6 +57,7 @@ def check_view(view: View) -> int:
         count += len(page)
         for session in page:
             rows: list[Row] = [session, *view.jobs(session.id), *view.attachments(session.id, living=False)]
+            rows += view.grants(session.id, live=False)
             events: list[Event] = []
             while found := view.events(session.id, after=len(events), limit=PAGE):
                 events += found
@@ -130,9 +131,9 @@ def _shown(state: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
-def _is_detached(key: tuple[str, str], fields: Mapping[str, Any]) -> bool:
-    """A session shows its living attachments only; its events tell of all."""
-    return key[0] == "attachment" and fields.get("state") in attachments.FINAL
+def _is_shown(key: tuple[str, str], fields: Mapping[str, Any]) -> bool:
+    """A session shows its jobs and living attachments; its events tell of all, and of grants."""
+    return key[0] != "grant" and not (key[0] == "attachment" and fields.get("state") in attachments.FINAL)
 
 
 def _only_in(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> object:

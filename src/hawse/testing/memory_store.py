@@ -7,7 +7,7 @@ once, in the event loop; each puts back what it overwrote when it fails. Nothing
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -26,19 +26,22 @@ from hawse.adapters.store.fields import (
 )
 from hawse.adapters.store.wakeups import Wakeups
 from hawse.domain import attachment as attachments
+from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
-from hawse.domain.effect import Effect
+from hawse.domain.effect import Effect, Later
 from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound, Unavailable
 from hawse.domain.event import Event, difference
+from hawse.domain.grant import Grant
+from hawse.domain.ids import SessionId
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.clock import Clock
 from hawse.ports.store import Answer, Order, Pending, Row, Unit, View
 
 T = TypeVar("T")
-R = TypeVar("R", Session, Job, Attachment)
+R = TypeVar("R", Session, Job, Attachment, Grant)
 PAGE_MAX = 1000
 _ABSENT = object()
 
@@ -52,6 +55,7 @@ class MemoryDisk:
     events: dict[str, tuple[Event, ...]] = field(default_factory=dict)
     orders: dict[str, bytes] = field(default_factory=dict)
     effects: dict[int, Pending] = field(default_factory=dict)
+    secrets: dict[str, bytes] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     stores: list[MemoryStore] = field(default_factory=list)
@@ -147,6 +151,23 @@ class MemoryView:
     def attachments_of(self, sessions: Sequence[str]) -> dict[str, list[Attachment]]:
         return {session: self.attachments(session) for session in sessions}
 
+    def attachments_of_job(self, job: str) -> list[Attachment]:
+        return [a for a in self._every(Attachment) if a.job == job and a.state in attachments.LIVING]
+
+    def last_fence(self, job: str) -> int:
+        return max((a.fence for a in self._every(Attachment) if a.job == job), default=0)
+
+    def grant(self, id: str) -> Grant:
+        return self._get(Grant, id)
+
+    def grants(self, session: str, *, live: bool = True) -> list[Grant]:
+        return [grant for grant in self._within(Grant, session) if not live or grant.state in grants.LIVING]
+
+    def secret(self, owner: str) -> bytes:
+        if owner not in self._disk.secrets:
+            raise NotFound(f"there is no secret of {owner}")
+        return self._disk.secrets[owner]
+
     def stale_attachments(self, limit: int) -> list[Attachment]:
         stale = [a for a in self._every(Attachment) if a.state == attachments.S.STALE]
         return sorted(stale, key=lambda a: (a.link_at, a.id))[:limit]
@@ -160,7 +181,8 @@ class MemoryView:
 
     def effects_due(self, now: float, limit: int) -> list[Pending]:
         due = [effect for effect in self._disk.effects.values() if effect.due_at <= now]
-        return sorted(due, key=lambda effect: effect.id)[:limit]
+        page = sorted(due, key=lambda effect: (effect.due_at, effect.id))[:limit]
+        return sorted(page, key=lambda effect: effect.id)
 
     def next_effect_at(self, after: float) -> float | None:
         return min((effect.due_at for effect in self._disk.effects.values() if effect.due_at > after), default=None)
@@ -207,8 +229,9 @@ class MemoryUnit(MemoryView):
         *,
         kind: str,
         by: str,
-        effects: Sequence[Effect] = (),
+        effects: Sequence[Effect | Later] = (),
         request: str = "",
+        detail: Mapping[str, object] | None = None,
     ) -> Row | None:
         row = before if after is None else after
         if row is None:
@@ -227,21 +250,46 @@ class MemoryUnit(MemoryView):
             self._check_new(row)
         else:
             self._check_present(noun, before, after)
+        if after is not None:
+            self._check_unique(after)
         kept = after if before is None or after is None else replace(after, version=before.version + 1)
         self._put(self._disk.rows, (noun, row.id), _ABSENT if kept is None else kept)
         self._file(noun, session, row.id, present=kept is not None)
         if before is not None and after is None:
             self.drop_order(before.id)
+        self._append(session, kind, noun, row.id, was, becomes, by, request, detail or {})
+        self.add_effects(session, effects)
+        return kept
+
+    def _append(
+        self, session: str, kind: str, noun: str, object: str, was: Mapping[str, object],
+        becomes: Mapping[str, object], by: str, request: str, detail: Mapping[str, object],
+    ) -> int:  # fmt: skip
         log = self._disk.events.get(session, ())
         event = Event(
-            row.id if isinstance(row, Session) else row.session, len(log) + 1, self._now(), kind, noun, row.id,
-            from_json(to_json(was)), from_json(to_json(becomes)), by, request,
+            SessionId(session), len(log) + 1, self._now(), kind, noun, object, from_json(to_json(was)),
+            from_json(to_json(becomes)), by, request, from_json(to_json(detail)),
         )  # fmt: skip
         self._put(self._disk.events, session, (*log, event))
         self.last_seqs[session] = event.seq
-        for effect in effects:
-            self._add(session, effect)
-        return kept
+        return event.seq
+
+    def note(
+        self, session: str, *, kind: str, noun: str, object: str, by: str, detail: Mapping[str, object],
+        effects: Sequence[Effect | Later] = (), request: str = "",
+    ) -> int:  # fmt: skip
+        if noun not in NOUNS.values():
+            raise InternalError(f"{kind}: there is no noun {noun!r}")
+        check_text((*detail.values(), kind, object, by, request))
+        self.session(session)
+        seq = self._append(session, kind, noun, object, {}, {}, by, request, detail)
+        self.add_effects(session, effects)
+        return seq
+
+    def add_effects(self, session: str, effects: Sequence[Effect | Later]) -> None:
+        for given in effects:
+            effect, due_at = (given.effect, given.at) if isinstance(given, Later) else (given, self._now())
+            self._add(session, effect, due_at)
 
     def _check_new(self, row: Row) -> None:
         if (NOUNS[type(row)], row.id) in self._disk.rows:
@@ -254,6 +302,17 @@ class MemoryUnit(MemoryView):
             raise Clash(f"session {row.session} has a job {row.name!r} already")
         if isinstance(row, Attachment) and self.job(row.job).session != row.session:
             raise NotFound(f"session {row.session} has no job {row.job}")
+
+    def _check_unique(self, row: Row) -> None:
+        """What the databases' partial unique indexes hold."""
+        taken = False
+        if isinstance(row, Attachment) and row.holds and row.state in attachments.LIVING:
+            taken = any(other.holds and other.id != row.id for other in self.attachments_of_job(row.job))
+        elif isinstance(row, Grant) and row.principal is not None and row.state in grants.LIVING:
+            live = self.grants(row.session)
+            taken = any(other.principal == row.principal and other.id != row.id for other in live)
+        if taken:
+            raise InternalError(f"{NOUNS[type(row)]} {row.id} would be the second where there is one")
 
     def _check_present(self, noun: str, before: Row, after: Row | None) -> None:
         if isinstance(before, Session) and after is None:
@@ -286,14 +345,22 @@ class MemoryUnit(MemoryView):
                 (*filed, id) if present else tuple(other for other in filed if other != id),
             )
 
-    def _add(self, session: str, effect: Effect) -> None:
+    def _add(self, session: str, effect: Effect, due_at: float) -> None:
         number = self._disk.numbers.get("effect", 0) + 1
         self._put(self._disk.numbers, "effect", number)
         stored = effect_from_json(*effect_to_json(effect))
-        self._put(self._disk.effects, number, Pending(number, session, stored, 0, self._now()))
+        self._put(self._disk.effects, number, Pending(number, session, stored, 0, due_at))
         self.effects = True
 
     # -- the rest ---------------------------------------------------------------------------------------------------
+
+    def keep_secret(self, owner: str, hash: bytes) -> None:
+        if owner in self._disk.secrets:
+            raise Conflict(f"{owner} has a secret already")
+        self._put(self._disk.secrets, owner, hash)
+
+    def drop_secret(self, owner: str) -> None:
+        self._put(self._disk.secrets, owner, _ABSENT)
 
     def keep_order(self, job: str, order: Order) -> None:
         self.job(job)
@@ -327,9 +394,10 @@ class MemoryUnit(MemoryView):
         session = self.session(id)
         if session.state in sessions.LIVING:
             raise IllegalMove(f"session {session.name} is {session.state}; only an ended session can be removed")
-        for noun in ("job", "attachment"):
+        for noun in ("job", "attachment", "grant"):
             for object in self._disk.of_session.get((noun, id), ()):
                 self.drop_order(object)
+                self.drop_secret(object)
                 self._put(self._disk.rows, (noun, object), _ABSENT)
             self._put(self._disk.of_session, (noun, id), _ABSENT)
         self._put(self._disk.of_session, ("session", id), _ABSENT)

@@ -11,11 +11,11 @@ from hawse.adapters.store.unit import INDEXED
 from hawse.domain.errors import Invalid
 from hawse.domain.event import difference
 from hawse.domain.job import LogState, Outcome, OutcomeKind
-from hawse.testing.store_checks.kit import new_attachment, new_job, new_session
+from hawse.testing.store_checks.kit import new_attachment, new_grant, new_job, new_session
 
 SESSION = new_session("a")
 JOB = new_job(SESSION)
-OBJECTS = [SESSION, JOB, new_attachment(JOB)]
+OBJECTS = [SESSION, JOB, new_attachment(JOB), new_grant(SESSION)]
 OUTCOMES = st.none() | st.builds(Outcome, st.sampled_from(OutcomeKind), cause=st.text(max_size=3))
 JOBS = st.builds(
     lambda **fields: replace(JOB, **fields),

@@ -11,11 +11,12 @@ import msgspec
 from hawse.domain.attachment import Attachment
 from hawse.domain.effect import EFFECTS, NAMES, Effect
 from hawse.domain.errors import InternalError, Invalid
+from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Order, Row
 
-NOUNS: dict[type[Row], str] = {Session: "session", Job: "job", Attachment: "attachment"}
+NOUNS: dict[type[Row], str] = {Session: "session", Job: "job", Attachment: "attachment", Grant: "grant"}
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

@@ -9,12 +9,14 @@ import msgspec
 
 from hawse.adapters.store.fields import effect_from_json, from_json, to_json
 from hawse.domain import attachment as attachments
+from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment, Mode, Reason
 from hawse.domain.event import Event
-from hawse.domain.ids import AttachmentId, JobId, SessionId
-from hawse.domain.job import Job, LogState, OnLost, Outcome
+from hawse.domain.grant import Grant, Role
+from hawse.domain.ids import AttachmentId, GrantId, JobId, SessionId
+from hawse.domain.job import Job, LogState, OnError, OnLost, Outcome
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Answer, Pending
 
@@ -26,9 +28,12 @@ _SESSION_STATES = {state.value: state for state in sessions.S}
 _LEASES = {lease.value: lease for lease in Lease}
 _JOB_STATES = {state.value: state for state in jobs.S}
 _ON_LOST = {on_lost.value: on_lost for on_lost in OnLost}
+_ON_ERROR = {on_error.value: on_error for on_error in OnError}
 _ATTACHMENT_STATES = {state.value: state for state in attachments.S}
 _MODES = {mode.value: mode for mode in Mode}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
+_GRANT_STATES = {state.value: state for state in grants.S}
+_ROLES = {role.value: role for role in Role}
 _LOG = msgspec.json.Decoder(LogState)
 _OUTCOME = msgspec.json.Decoder(Outcome)
 _LOG_FRESH = LogState()
@@ -36,10 +41,10 @@ _LOG_FRESH = LogState()
 
 def session_from(row: Columns) -> Session:
     (id, project, alias, owner, state, created_at, description, labels, policies, lease, epoch, version, ended_at,
-     end_reason, ended_by) = row  # fmt: skip
+     end_reason, ended_by, lease_until) = row  # fmt: skip
     return Session(
         SessionId(id), project, alias, owner, _SESSION_STATES[state], created_at, description, from_json(labels),
-        from_json(policies), _LEASES[lease], epoch, version, ended_at, end_reason, ended_by,
+        from_json(policies), _LEASES[lease], epoch, version, ended_at, end_reason, ended_by, lease_until,
     )  # fmt: skip
 
 
@@ -50,17 +55,19 @@ def session_parameters(session: Session) -> Parameters:
         "labels": to_json(session.labels), "policies": to_json(session.policies), "lease": session.lease.value,
         "epoch": session.epoch, "version": session.version, "ended_at": session.ended_at,
         "end_reason": session.end_reason, "ended_by": session.ended_by,
+        "lease_until": session.lease_until,
     }  # fmt: skip
 
 
 def job_from(row: Columns) -> Job:
     (id, session, name, state, command, tty, created_at, on_lost, placement, attempt, incarnation, pid, version,
-     started_at, ended_at, grace_s, stop_reason, outcome, log, log_end, left_behind) = row  # fmt: skip
+     started_at, ended_at, grace_s, stop_reason, outcome, log, log_end, left_behind, on_error,
+     retries_max, start_at) = row  # fmt: skip
     return Job(
         JobId(id), SessionId(session), name, _JOB_STATES[state], tuple(from_json(command)), bool(tty), created_at,
         _ON_LOST[on_lost], placement, attempt, incarnation, pid, version, started_at, ended_at, grace_s, stop_reason,
         None if outcome is None else _OUTCOME.decode(outcome), _LOG.decode(log), log_end,
-        tuple(from_json(left_behind)),
+        tuple(from_json(left_behind)), _ON_ERROR[on_error], retries_max, start_at,
     )  # fmt: skip
 
 
@@ -72,14 +79,17 @@ def job_parameters(job: Job) -> Parameters:
         "version": job.version, "started_at": job.started_at, "ended_at": job.ended_at, "grace_s": job.grace_s,
         "stop_reason": job.stop_reason, "outcome": None if job.outcome is None else to_json(job.outcome),
         "log": to_json(job.log), "log_end": job.log_end, "left_behind": to_json(job.left_behind),
+        "on_error": job.on_error.value, "retries_max": job.retries_max, "start_at": job.start_at,
     }  # fmt: skip
 
 
 def attachment_from(row: Columns) -> Attachment:
-    id, session, job, who, where, mode, state, created_at, link_at, cursor, version, detached_at, reason = row
+    (id, session, job, who, where, mode, state, created_at, link_at, cursor, version, detached_at, reason, holds, fence,
+     active_at, detached_by) = row  # fmt: skip
     return Attachment(
         AttachmentId(id), SessionId(session), JobId(job), who, where, _MODES[mode], _ATTACHMENT_STATES[state],
-        created_at, link_at, cursor, version, detached_at, _REASONS[reason],
+        created_at, link_at, cursor, version, detached_at, _REASONS[reason], bool(holds), fence, active_at,
+        detached_by,
     )  # fmt: skip
 
 
@@ -89,14 +99,33 @@ def attachment_parameters(attachment: Attachment) -> Parameters:
         "where": attachment.where, "mode": attachment.mode.value, "state": attachment.state.value,
         "created_at": attachment.created_at, "link_at": attachment.link_at, "cursor": attachment.cursor,
         "version": attachment.version, "detached_at": attachment.detached_at,
-        "reason": None if attachment.reason is None else attachment.reason.value,
+        "reason": None if attachment.reason is None else attachment.reason.value, "holds": attachment.holds,
+        "fence": attachment.fence, "active_at": attachment.active_at, "detached_by": attachment.detached_by,
+    }  # fmt: skip
+
+
+def grant_from(row: Columns) -> Grant:
+    id, session, principal, role, state, created_at, created_by, can, expires_at, uses, uses_max, via, version = row
+    return Grant(
+        GrantId(id), SessionId(session), principal, _ROLES[role], _GRANT_STATES[state], created_at, created_by,
+        tuple(from_json(can)), expires_at, uses, uses_max, None if via is None else GrantId(via), version,
+    )  # fmt: skip
+
+
+def grant_parameters(grant: Grant) -> Parameters:
+    return {
+        "id": grant.id, "session": grant.session, "principal": grant.principal, "role": grant.role.value,
+        "state": grant.state.value, "created_at": grant.created_at, "created_by": grant.created_by,
+        "can": to_json(grant.can), "expires_at": grant.expires_at, "uses": grant.uses, "uses_max": grant.uses_max,
+        "via": grant.via, "version": grant.version,
     }  # fmt: skip
 
 
 def event_from(row: Columns) -> Event:
-    session, seq, time, kind, noun, object, before, after, by, request = row
+    session, seq, time, kind, noun, object, before, after, by, request, detail = row
     return Event(
-        SessionId(session), seq, time, kind, noun, object, from_json(before), from_json(after), by, request
+        SessionId(session), seq, time, kind, noun, object, from_json(before), from_json(after), by, request,
+        from_json(detail),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ What the database itself refuses (a constraint, a full disk) dooms the unit, eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 from hawse.adapters.store import rows
@@ -26,9 +26,10 @@ from hawse.adapters.store.fields import (
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
-from hawse.domain.effect import Effect
+from hawse.domain.effect import Effect, Later
 from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound
 from hawse.domain.event import Event
+from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Answer, Order, Pending, Row
@@ -36,10 +37,15 @@ from hawse.ports.store import Answer, Order, Pending, Row
 T = TypeVar("T")
 PAGE_MAX = 1000
 INDEXED = frozenset({"alias", "state", "ended_at"})  # of sessions: the fields that an index holds
+_REMOVALS = (
+    "orders_remove", "attachments_remove", "secrets_remove", "grants_remove", "jobs_remove", "events_remove",
+    "session_remove",
+)  # fmt: skip
 _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
     Session: rows.session_parameters,
     Job: rows.job_parameters,
     Attachment: rows.attachment_parameters,
+    Grant: rows.grant_parameters,
 }
 
 
@@ -135,6 +141,29 @@ class SqlView(ABC):
             found[attachment.session].append(attachment)
         return found
 
+    def attachments_of_job(self, job: str) -> list[Attachment]:
+        return [rows.attachment_from(row) for row in self._all("attachments_of_job", {"job": job})]
+
+    def last_fence(self, job: str) -> int:
+        row = self._one("attachment_fence", {"job": job})
+        return 0 if row is None else row[0] or 0
+
+    def grant(self, id: str) -> Grant:
+        row = self._one("grant_by_id", {"id": id})
+        if row is None:
+            raise NotFound(f"there is no grant {id}", grant=id)
+        return rows.grant_from(row)
+
+    def grants(self, session: str, *, live: bool = True) -> list[Grant]:
+        found = self._all("grants_live" if live else "grants_all", {"session": session})
+        return [rows.grant_from(row) for row in found]
+
+    def secret(self, owner: str) -> bytes:
+        row = self._one("secret_of", {"owner": owner})
+        if row is None:
+            raise NotFound(f"there is no secret of {owner}")
+        return bytes(row[0])
+
     def stale_attachments(self, limit: int) -> list[Attachment]:
         return [rows.attachment_from(row) for row in self._all("attachments_stale", {"limit": limit})]
 
@@ -149,7 +178,8 @@ class SqlView(ABC):
         return int(row[0])
 
     def effects_due(self, now: float, limit: int) -> list[Pending]:
-        return [rows.pending_from(row) for row in self._all("effects_due", {"now": now, "limit": limit})]
+        found = [rows.pending_from(row) for row in self._all("effects_due", {"now": now, "limit": limit})]
+        return sorted(found, key=lambda pending: pending.id)
 
     def next_effect_at(self, after: float) -> float | None:
         row = self._one("effect_next_at", {"after": after})
@@ -192,8 +222,9 @@ class SqlUnit(SqlView):
         *,
         kind: str,
         by: str,
-        effects: Sequence[Effect] = (),
+        effects: Sequence[Effect | Later] = (),
         request: str = "",
+        detail: Mapping[str, object] | None = None,
     ) -> Row | None:
         row = before if after is None else after
         if row is None:
@@ -211,21 +242,45 @@ class SqlUnit(SqlView):
         else:
             seq = self._update(before, after, becomes.keys())
         session = session_of(row)
-        self._run(
-            "event_append",
-            {
-                "session": session, "seq": seq, "time": self._now(), "kind": kind, "noun": NOUNS[type(row)],
-                "object": row.id, "before": to_json(was), "after": to_json(becomes), "by": by, "request": request,
-            },
-        )  # fmt: skip
-        self.last_seqs[session] = seq
-        for effect in effects:
-            name, body = effect_to_json(effect)
-            self._run("effect_add", {"session": session, "kind": name, "body": body, "due_at": self._now()})
-            self.effects = True
+        self._append(session, seq, kind, NOUNS[type(row)], row.id, was, becomes, by, request, detail or {})
+        self.add_effects(session, effects)
         if before is None or after is None:
             return after
         return with_version(after, before.version + 1)
+
+    def _append(
+        self, session: str, seq: int, kind: str, noun: str, object: str, was: Mapping[str, object],
+        becomes: Mapping[str, object], by: str, request: str, detail: Mapping[str, object],
+    ) -> None:  # fmt: skip
+        self._run(
+            "event_append",
+            {
+                "session": session, "seq": seq, "time": self._now(), "kind": kind, "noun": noun, "object": object,
+                "before": to_json(was), "after": to_json(becomes), "by": by, "request": request,
+                "detail": to_json(detail),
+            },
+        )  # fmt: skip
+        self.last_seqs[session] = seq
+
+    def note(
+        self, session: str, *, kind: str, noun: str, object: str, by: str, detail: Mapping[str, object],
+        effects: Sequence[Effect | Later] = (), request: str = "",
+    ) -> int:  # fmt: skip
+        if noun not in NOUNS.values():
+            raise InternalError(f"{kind}: there is no noun {noun!r}")
+        check_text((*detail.values(), kind, object, by, request))
+        to_json(detail)
+        seq = self._number(session)
+        self._append(session, seq, kind, noun, object, {}, {}, by, request, detail)
+        self.add_effects(session, effects)
+        return seq
+
+    def add_effects(self, session: str, effects: Sequence[Effect | Later]) -> None:
+        for given in effects:
+            effect, due_at = (given.effect, given.at) if isinstance(given, Later) else (given, self._now())
+            name, body = effect_to_json(effect)
+            self._run("effect_add", {"session": session, "kind": name, "body": body, "due_at": due_at})
+            self.effects = True
 
     def _insert(self, row: Row) -> int:
         """Returns the number of its event."""
@@ -295,6 +350,14 @@ class SqlUnit(SqlView):
 
     # -- the rest ---------------------------------------------------------------------------------------------------
 
+    def keep_secret(self, owner: str, hash: bytes) -> None:
+        if self._one("secret_of", {"owner": owner}) is not None:
+            raise Conflict(f"{owner} has a secret already")
+        self._run("secret_keep", {"owner": owner, "hash": hash})
+
+    def drop_secret(self, owner: str) -> None:
+        self._run("secret_drop", {"owner": owner})
+
     def keep_order(self, job: str, order: Order) -> None:
         self.job(job)
         self._run("order_keep", {"job": job, "body": order_to_json(order)})
@@ -330,6 +393,6 @@ class SqlUnit(SqlView):
         if session.state in sessions.LIVING:
             raise IllegalMove(f"session {session.name} is {session.state}; only an ended session can be removed")
         self._spend(self.last_seq(id))
-        for name in ("orders_remove", "attachments_remove", "jobs_remove", "events_remove", "session_remove"):
+        for name in _REMOVALS:
             self._run(name, {"session": id})
         self.last_seqs[id] = None

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hawse.domain import attachment as attachments
+from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment, Mode
 from hawse.domain.effect import StartJob
 from hawse.domain.event import Event, replay
-from hawse.domain.ids import RANDOM_BYTES, AttachmentId, JobId, SessionId, uuid7
+from hawse.domain.grant import Grant, Role
+from hawse.domain.ids import RANDOM_BYTES, AttachmentId, GrantId, JobId, SessionId, uuid7
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Order, Pending, Row, Store, Unit, View
@@ -23,7 +25,7 @@ from hawse.testing.rows import NOUNS, fields_of
 
 OpenStore = Callable[[], Awaitable[Store]]
 Check = Callable[[OpenStore], Awaitable[None]]
-R = TypeVar("R", Session, Job, Attachment)
+R = TypeVar("R", Session, Job, Attachment, Grant)
 T = TypeVar("T")
 CHECKS: dict[str, Check] = {}
 MOVERS = 32
@@ -68,6 +70,7 @@ async def check_replay(store: Store) -> None:
             after = page[-1].id
             for session in page:
                 rows: list[Row] = [session, *view.jobs(session.id), *view.attachments(session.id, living=False)]
+                rows += view.grants(session.id, live=False)
                 fields = {(NOUNS[type(row)], str(row.id)): fields_of(row) for row in rows}
                 found.append((session.id, _all_events(view, session.id), fields, view.last_seq(session.id)))
         return found
@@ -107,6 +110,11 @@ def new_attachment(job: Job, mode: Mode = Mode.CONTROL) -> Attachment:
         id=AttachmentId(new_id()), session=job.session, job=job.id, who="uid:1000", where="pts/3", mode=mode,
         now=time.time(),
     )  # fmt: skip
+
+
+def new_grant(session: Session, principal: str | None = "user:alice", **fields: Any) -> Grant:
+    fields = {"role": Role.OBSERVER, "by": "uid:1000", "now": time.time(), **fields}
+    return grants.created(id=GrantId(new_id()), session=session.id, principal=principal, **fields)
 
 
 def new_order() -> Order:

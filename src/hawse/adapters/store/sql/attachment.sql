@@ -1,7 +1,8 @@
 -- Attachments. `where` and `by` are words of SQL, so they are quoted.
 
 -- columns: attachment
-id, session, job, who, "where", mode, state, created_at, link_at, cursor, version, detached_at, reason
+id, session, job, who, "where", mode, state, created_at, link_at, cursor, version, detached_at, reason, holds, fence,
+active_at, detached_by
 
 -- name: attachment_by_id
 SELECT {attachment} FROM attachments WHERE id = :id
@@ -18,11 +19,13 @@ SELECT {attachment} FROM attachments WHERE state = 'stale' ORDER BY link_at, id 
 
 -- name: attachment_insert
 INSERT INTO attachments ({attachment})
-VALUES (:id, :session, :job, :who, :where, :mode, :state, :created_at, :link_at, :cursor, :version, :detached_at, :reason)
+VALUES (:id, :session, :job, :who, :where, :mode, :state, :created_at, :link_at, :cursor, :version, :detached_at, :reason,
+    :holds, :fence, :active_at, :detached_by)
 
 -- name: attachment_update
 UPDATE attachments SET who = :who, "where" = :where, mode = :mode, state = :state, link_at = :link_at,
-    cursor = :cursor, version = version + 1, detached_at = :detached_at, reason = :reason
+    cursor = :cursor, version = version + 1, detached_at = :detached_at, reason = :reason,
+    holds = :holds, fence = :fence, active_at = :active_at, detached_by = :detached_by
 WHERE id = :id AND version = :version
 
 -- name: attachment_remove
@@ -30,3 +33,10 @@ DELETE FROM attachments WHERE id = :id AND version = :version
 
 -- name: attachments_remove
 DELETE FROM attachments WHERE session = :session
+
+-- name: attachment_fence
+-- The highest that was ever given out for a job.
+SELECT max(fence) FROM attachments WHERE job = :job
+
+-- name: attachments_of_job
+SELECT {attachment} FROM attachments WHERE job = :job AND state <> 'detached' ORDER BY id

@@ -7,7 +7,7 @@ id, session, kind, body, attempts, due_at
 INSERT INTO outbox (session, kind, body, attempts, due_at) VALUES (:session, :kind, :body, 0, :due_at)
 
 -- name: effects_due
-SELECT {effect} FROM outbox WHERE due_at <= :now ORDER BY id LIMIT :limit
+SELECT {effect} FROM outbox WHERE due_at <= :now ORDER BY due_at, id LIMIT :limit
 
 -- name: effect_next_at
 SELECT min(due_at) FROM outbox WHERE due_at > :after

@@ -12,14 +12,16 @@ CREATE TABLE sessions (
     description TEXT NOT NULL,
     labels TEXT NOT NULL,
     policies TEXT NOT NULL,
-    lease TEXT NOT NULL CHECK (lease IN ('never', 'jobs')),
+    lease TEXT NOT NULL CHECK (lease IN ('never', 'jobs', 'until')),
     epoch INTEGER NOT NULL CHECK (epoch >= 1),
     version INTEGER NOT NULL CHECK (version >= 1),
     ended_at REAL,
     end_reason TEXT NOT NULL,
     ended_by TEXT NOT NULL,
+    lease_until REAL,
     last_seq INTEGER NOT NULL CHECK (last_seq >= 1),
-    CHECK ((state = 'ended') = (ended_at IS NOT NULL))
+    CHECK ((state = 'ended') = (ended_at IS NOT NULL)),
+    CHECK ((lease = 'until') = (lease_until IS NOT NULL))
 ) WITHOUT ROWID;
 
 -- An alias names one living session of a project; after its end the alias is free again.
@@ -50,6 +52,9 @@ CREATE TABLE jobs (
     log TEXT NOT NULL,
     log_end INTEGER,
     left_behind TEXT NOT NULL,
+    on_error TEXT NOT NULL CHECK (on_error IN ('report', 'restart', 'end')),
+    retries_max INTEGER NOT NULL CHECK (retries_max >= 0),
+    start_at REAL,
     UNIQUE (session, name)
 );
 
@@ -74,26 +79,63 @@ CREATE TABLE attachments (
     cursor INTEGER NOT NULL,
     version INTEGER NOT NULL CHECK (version >= 1),
     detached_at REAL,
-    reason TEXT CHECK (reason IN ('asked', 'closed', 'stolen', 'idle', 'slow', 'lost', 'ended')),
+    reason TEXT CHECK (reason IN ('asked', 'closed', 'stolen', 'idle', 'slow', 'lost', 'ended', 'revoked')),
+    holds INTEGER NOT NULL CHECK (holds IN (0, 1)),
+    fence INTEGER NOT NULL CHECK (fence >= 0),
+    active_at REAL,
+    detached_by TEXT NOT NULL,
     CHECK ((state = 'detached') = (detached_at IS NOT NULL))
 ) WITHOUT ROWID;
 
 CREATE INDEX attachments_session ON attachments (session, id);
 CREATE INDEX attachments_living ON attachments (session, id) WHERE state <> 'detached';
-CREATE INDEX attachments_job ON attachments (job);
+CREATE INDEX attachments_job ON attachments (job, fence);
+-- One attachment of a job holds control.
+CREATE UNIQUE INDEX attachments_control ON attachments (job) WHERE holds = 1 AND state <> 'detached';
 CREATE INDEX attachments_stale ON attachments (link_at, id) WHERE state = 'stale';
+
+-- Who but the owner may do what. A link has no principal.
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    session TEXT NOT NULL REFERENCES sessions (id),
+    principal TEXT,
+    role TEXT NOT NULL CHECK (role IN ('observer', 'operator', 'owner')),
+    state TEXT NOT NULL CHECK (state IN ('live', 'used', 'revoked', 'expired')),
+    created_at REAL NOT NULL,
+    created_by TEXT NOT NULL,
+    can TEXT NOT NULL,
+    expires_at REAL,
+    uses INTEGER NOT NULL CHECK (uses >= 0),
+    uses_max INTEGER CHECK (uses_max >= 1),
+    via TEXT,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    CHECK (uses_max IS NULL OR principal IS NULL)
+) WITHOUT ROWID;
+
+-- One live grant for a principal in a session: sharing again changes it.
+CREATE UNIQUE INDEX grants_principal_live ON grants (session, principal)
+    WHERE state = 'live' AND principal IS NOT NULL;
+CREATE INDEX grants_session ON grants (session, id);
+CREATE INDEX grants_live_of ON grants (principal, session) WHERE state = 'live' AND principal IS NOT NULL;
+
+-- Keyed hashes of what people and programs show: links, tokens. Never in an event.
+CREATE TABLE secrets (
+    owner TEXT PRIMARY KEY,
+    hash BLOB NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     session TEXT NOT NULL REFERENCES sessions (id),
     seq INTEGER NOT NULL CHECK (seq >= 1),
     time REAL NOT NULL,
     kind TEXT NOT NULL,
-    noun TEXT NOT NULL CHECK (noun IN ('session', 'job', 'attachment')),
+    noun TEXT NOT NULL CHECK (noun IN ('session', 'job', 'attachment', 'grant')),
     object TEXT NOT NULL,
     before TEXT NOT NULL,
     after TEXT NOT NULL,
     "by" TEXT NOT NULL,
     request TEXT NOT NULL,
+    detail TEXT NOT NULL,
     PRIMARY KEY (session, seq)
 ) WITHOUT ROWID;
 
@@ -102,13 +144,14 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     session TEXT NOT NULL,
     kind TEXT NOT NULL
-        CHECK (kind IN ('start_job', 'stop_job', 'sweep_job', 'cut_attachment', 'forget_runner', 'remove_history')),
+        CHECK (kind IN ('start_job', 'stop_job', 'sweep_job', 'cut_attachment', 'forget_runner', 'remove_history',
+            'set_control', 'signal_job', 'check_clock', 'send_notice')),
     body TEXT NOT NULL,
     attempts INTEGER NOT NULL CHECK (attempts >= 0),
     due_at REAL NOT NULL
 );
 
-CREATE INDEX outbox_due_at ON outbox (due_at);
+CREATE INDEX outbox_due_at ON outbox (due_at, id);
 
 CREATE TABLE answers (
     principal TEXT NOT NULL,
