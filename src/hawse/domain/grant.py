@@ -110,11 +110,11 @@ class Grant:
     created_at: float
     created_by: str
     can: tuple[str, ...] = ()
+    version: int = 1
     expires_at: float | None = None
     uses: int = 0
     uses_max: int | None = None
     via: GrantId | None = None
-    version: int = 1
 
     @property
     def is_link(self) -> bool:

@@ -105,10 +105,10 @@ def attachment_parameters(attachment: Attachment) -> Parameters:
 
 
 def grant_from(row: Columns) -> Grant:
-    id, session, principal, role, state, created_at, created_by, can, expires_at, uses, uses_max, via, version = row
+    id, session, principal, role, state, created_at, created_by, can, version, expires_at, uses, uses_max, via = row
     return Grant(
         GrantId(id), SessionId(session), principal, _ROLES[role], _GRANT_STATES[state], created_at, created_by,
-        tuple(from_json(can)), expires_at, uses, uses_max, None if via is None else GrantId(via), version,
+        tuple(from_json(can)), version, expires_at, uses, uses_max, None if via is None else GrantId(via),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 -- Grants, and the keyed hashes of secrets.
 
 -- columns: grant
-id, session, principal, role, state, created_at, created_by, can, expires_at, uses, uses_max, via, version
+id, session, principal, role, state, created_at, created_by, can, version, expires_at, uses, uses_max, via
 
 -- name: grant_by_id
 SELECT {grant} FROM grants WHERE id = :id
@@ -14,8 +14,8 @@ SELECT {grant} FROM grants WHERE session = :session ORDER BY id
 
 -- name: grant_insert
 INSERT INTO grants ({grant})
-VALUES (:id, :session, :principal, :role, :state, :created_at, :created_by, :can, :expires_at, :uses, :uses_max, :via,
-    :version)
+VALUES (:id, :session, :principal, :role, :state, :created_at, :created_by, :can, :version, :expires_at, :uses,
+    :uses_max, :via)
 
 -- name: grant_update
 UPDATE grants SET role = :role, state = :state, can = :can, expires_at = :expires_at, uses = :uses,
