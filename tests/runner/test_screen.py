@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawse.runner.restore import replayable, restore
+from hawse.runner.restore import restore
 from hawse.runner.screen import UNFINISHED, Tracker, colours_after
 from hawse.wire import terminal
 
@@ -65,36 +65,6 @@ class Terminal:
 
 
 # -- the filter --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        b"\x1b[c", b"\x1b[0c", b"\x1b[>c", b"\x1b[>0c", b"\x1b[=c", b"\x1bZ", b"\x1b[6n", b"\x1b[5n", b"\x1b[?6n",
-        b"\x1b[?2004$p",
-        b"\x1b[4$p", b"\x1b[>q", b"\x1b[>0q", b"\x1bP$qm\x1b\\", b"\x1bP+q544e\x1b\\", b"\x1b]11;?\x07",
-        b"\x1b]10;?\x1b\\",
-        b"\x1b]4;1;?\x07", b"\x1b]52;c;aGVsbG8=\x07", b"\x1b]52;c;?\x1b\\", b"\x1b]9;done\x07", b"\x07", b"\x05",
-        b"\x1b[18t",
-        b"\x1b[8;50;100t", b"\x1b[?u", b"\x1b_Gi=1,a=q;AAAA\x1b\\", b"\x1b[5i",
-    ],
-)  # fmt: skip
-def test_what_must_not_happen_twice_is_left_out(question):
-    assert replayable(b"before" + question + b"after") == b"beforeafter"
-
-
-@pytest.mark.parametrize(
-    "kept",
-    [
-        b"\x1b[1;31mred\x1b[m", b"\x1b]0;what? a title\x07", b"\x1b]2;title\x1b\\",
-        b"\x1b]8;;http://x\x07link\x1b]8;;\x07",
-        b"\x1b[?25l", b"\x1b[2 q", b"\x1b[22;0;0t", b"\x1b[>4;2m", b"\x1b[10;20H", b"caf\xc3\xa9",
-        b"\x1b]4;1;rgb:ff/00/00\x07",
-        b"\x1b[?2004h", b"\x1b[3g", b"\x1b[1;24r", b"\x1b(0lqk\x1b(B",
-    ],
-)  # fmt: skip
-def test_everything_else_is_kept(kept):
-    assert replayable(kept) == kept
 
 
 # -- the tracker -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What a newcomer's terminal is told before live output begins: a reset, a short replay, the modes.
 
-Replayed bytes lose what must not happen twice: questions to the terminal (its answers would be typed into the program),
-bells, clipboard writes, notifications, window operations. Source: xterm's ctlseqs.
+Replayed bytes lose what must not happen twice, see wire/replay.py. Source: xterm's ctlseqs.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from hawse.runner.recovery import segment_starts
 from hawse.runner.screen import Place, State, Tracker
 from hawse.wire import terminal
 from hawse.wire.frame import frame
+from hawse.wire.replay import RESET, replayable
 from hawse.wire.segment import last_checkpoint
 
 TYPE_CHECKING = False
@@ -26,33 +26,7 @@ TAIL_BYTES = 256 * 1024  # from an inexact one: a screen and some history
 MAIN_BYTES = 64 * 1024  # of the main screen, while the alternate one is shown
 PIECE_BYTES = 64 * 1024
 
-# Everything off, the screen's cells gone, cursor home; the user's scrollback stays as it is: [2J would add a screen of
-# empty lines to that of some terminals (VTE), [J does not.
-RESET = (
-    b"\x1b[!p\x1b[?1049l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?2004l"
-    b"\x1b[?1l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?25h\x1b[4l\x1b>\x1b(B\x1b)B\x0f\x1b[r\x1b[m\x1b[H\x1b[J"
-)
-
-_ONCE = re.compile(
-    rb"(?P<keep>\x1b\](?!52;|9;|99;|777;|(?:4|5|1[0-9]);[^\x07\x1b]*\?(?:\x07|\x1b\\))[^\x07\x1b]*(?:\x07|\x1b\\))"
-    rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: clipboard, notifications, questions for colours
-    rb"|\x1bP[$+][qp][^\x1b]*\x1b\\"  # DECRQSS, XTGETTCAP
-    rb"|\x1b_G[^\x1b]*a=q[^\x1b]*\x1b\\"  # kitty: can you show pictures?
-    rb"|\x1b\[[>=?]?[0-9;]*c|\x1bZ"  # DA1, DA2, DA3, DECID
-    rb"|\x1b\[\??[0-9;]*n"  # DSR
-    rb"|\x1b\[\??[0-9;]*\$p"  # DECRQM
-    rb"|\x1b\[>[0-9]*q"  # XTVERSION
-    rb"|\x1b\[\?u"  # kitty: which keyboard mode?
-    rb"|\x1b\[(?!2[23])[0-9;]*t"  # window operations and reports, but the title's stack
-    rb"|\x1b\[[0-9;]*\*y|\x1b\[[0-9;]*x|\x1b\[[0-9;]*\$w|\x1b\[\??[0-9;]*i"  # DECRQCRA, DECREQTPARM, DECRQPSR, printing
-    rb"|[\x05\x07]"  # ENQ, BEL
-)
 _CURSOR = re.compile(rb"\x1b\[[0-9]*(?:;[0-9]*)?[Hd]")
-
-
-def replayable(data: bytes) -> bytes:
-    """`data` without what must not happen twice."""
-    return _ONCE.sub(lambda match: match.group("keep") or b"", data)
 
 
 class Restore:
@@ -177,15 +151,19 @@ def _title(title: bytes) -> bytes:
     return b"\x1b]2;" + title + b"\x07" if title else b""
 
 
-def restore_from(directory: str) -> Restore:
-    """The screen as it was at the end of a log, from its last checkpoint on; also after the job's end. Raises
-    OSError."""
+def restore_from(directory: str, offset: int | None = None) -> Restore:
+    """The screen as it was at an offset of a log (default: its end), also after the job's end. Raises OSError.
+
+    It is found from the last checkpoint before the offset on. Restore.offset is where to go on, perhaps a little less.
+    """
     with LogReader(directory) as reader:
         starts = segment_starts(directory)
         first, end = reader.begin(), reader.end()
+        if offset is not None:
+            end = min(end, max(first, offset))
         tracker = Tracker(first)
         for start in reversed(starts):
-            found = last_checkpoint(reader.records(start), before=end)
+            found = last_checkpoint(reader.records(start), before=end) if start <= end else None
             if found is not None:
                 try:
                     tracker = Tracker.load(found[1])
@@ -194,7 +172,7 @@ def restore_from(directory: str) -> Restore:
                 break
         at = tracker.end
         while at < end:
-            piece = reader.read(at, bytes_max=PIECE_BYTES)
+            piece = reader.read(at, bytes_max=min(PIECE_BYTES, end - at))
             tracker.feed(piece.first, piece.data)
             at = max(piece.next, at + 1)
         tracker.end = max(tracker.end, at)
