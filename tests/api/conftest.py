@@ -29,7 +29,7 @@ from hawse.api.rest.listener import Listener
 from hawse.domain.errors import NotFound
 from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.launcher import Ended, Report, Start, Started
-from hawse.ports.log import Piece
+from hawse.ports.log import Moment, Piece, Screen, Timing
 from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
 from hawse.testing.memory_store import MemoryStore
@@ -93,6 +93,7 @@ class Logs:
     """Logs in memory, by job."""
 
     bytes_of: dict[str, Piece] = field(default_factory=dict)
+    moments_of: dict[str, tuple[Moment, ...]] = field(default_factory=dict)
 
     def read(self, job: str, *, offset: int, bytes_max: int) -> Piece:
         if job not in self.bytes_of:
@@ -111,6 +112,21 @@ class Logs:
 
     def offset_of_tail(self, job: str, lines: int) -> int:
         return max(0, self.bytes_of[job].data.rfind(b"\n", 0, -1) + 1) if lines else self.bytes_of[job].end
+
+    def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
+        if job not in self.moments_of:
+            raise NotFound(f"job {job} has no log")
+        behind = [moment for moment in self.moments_of[job] if moment.offset >= offset][skip:]
+        found, at, passed = behind[:limit], offset, skip
+        for moment in found:
+            passed = 0 if moment.length or moment.offset != at else passed
+            at, passed = moment.offset + moment.length, passed + (not moment.length)
+        return Timing(tuple(found), at, passed, self.bytes_of[job].end)
+
+    def screen(self, job: str, *, offset: int) -> Screen:
+        if job not in self.bytes_of:
+            raise NotFound(f"job {job} has no log")
+        return Screen(b"screen at %d" % offset, offset - 1, self.bytes_of[job].end, 100, 30)
 
 
 @dataclass

@@ -20,6 +20,8 @@ PATHS = {
     "/v1/sessions/{session}/attachments/{attachment}": {"delete"},
     "/v1/sessions/{session}/events": {"get"},
     "/v1/sessions/{session}/logs/{job}": {"get"},
+    "/v1/sessions/{session}/logs/{job}/screen": {"get"},
+    "/v1/sessions/{session}/logs/{job}/timing": {"get"},
 }
 
 

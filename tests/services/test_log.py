@@ -11,7 +11,7 @@ from hawse.adapters.clock import SystemClock
 from hawse.domain import job as jobs
 from hawse.domain.errors import Invalid, NotFound
 from hawse.domain.job import Job, Outcome, OutcomeKind
-from hawse.ports.log import Piece
+from hawse.ports.log import Piece, Screen, Timing
 from hawse.services import log as log_verbs
 from hawse.services import session as session_verbs
 from hawse.services.session import NewSession
@@ -29,6 +29,12 @@ class Gone:
         raise NotFound("no log")
 
     def offset_of_tail(self, job: str, lines: int) -> int:
+        raise NotFound("no log")
+
+    def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
+        raise NotFound("no log")
+
+    def screen(self, job: str, *, offset: int) -> Screen:
         raise NotFound("no log")
 
 
@@ -70,6 +76,13 @@ def test_a_log_that_is_gone_is_told() -> None:
         assert (piece.next, piece.end, piece.damaged) == (500, 500, ())
         with pytest.raises(Invalid, match="501 is beyond the end of the log, which has 500 bytes"):
             await log_verbs.read(world, ME, "a", "j", offset=501)
+        _, timed = await log_verbs.timing(world, ME, "a", "j", offset=100, limit=10)
+        assert [(m.kind, m.offset, m.length, m.cause) for m in timed.moments] == [("gap", 100, 400, "missing")]
+        assert (timed.next, timed.skip, timed.end) == (500, 0, 500)
+        _, timed = await log_verbs.timing(world, ME, "a", "j", offset=500, limit=10)
+        assert timed.moments == ()
+        _, shown = await log_verbs.screen(world, ME, "a", "j", offset=100)
+        assert (shown.data, shown.next, shown.end) == (b"", 100, 500)
 
     in_world(test)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from hawse.client.records import Chunk, LogPiece
+from hawse.client.records import Chunk, LogPiece, ShownScreen
 from hawse.domain.errors import Broken
 
 TYPE_CHECKING = False
@@ -49,6 +49,16 @@ def log_piece(answer: LogAnswer) -> LogPiece:
         at += length
     chunks.sort(key=lambda chunk: chunk.offset)
     return LogPiece([chunk for chunk in chunks if chunk.data or chunk.problem], after, end)
+
+
+def shown_screen(answer: LogAnswer) -> ShownScreen:
+    """The screen that an answer of GET .../screen carries. Raises Broken."""
+    headers = answer.headers
+    try:
+        columns, rows = (int(number) for number in headers.get("hawse-terminal", "0x0").split("x"))
+        return ShownScreen(answer.body, int(headers["hawse-log-next"]), columns, rows)
+    except (KeyError, ValueError) as error:
+        raise Broken(f"the coordinator's answer about a screen is not readable: {error}") from error
 
 
 def _span(text: str) -> tuple[int, int, int]:

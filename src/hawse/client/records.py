@@ -306,3 +306,35 @@ class LogPiece:
         self.chunks = chunks
         self.next = next
         self.end = end
+
+
+class Moment:
+    """One thing that happened to a job's output. kind: output, resize, gap, attempt; the rest as REST tells it."""
+
+    __slots__ = ("attempt", "cause", "columns", "kind", "length", "offset", "rows", "source", "time")
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        self.kind: str = value["kind"]
+        self.offset: int = value["offset"]
+        self.time: float = value["time"]
+        self.length: int = value.get("length", 0)
+        self.source: int = value.get("source", 1)
+        self.columns: int = value.get("columns", 0)
+        self.rows: int = value.get("rows", 0)
+        self.attempt: int = value.get("attempt", 0)
+        self.cause: str = value.get("cause", "")
+
+    def __repr__(self) -> str:
+        return f"Moment({self.kind}, offset={self.offset}, length={self.length}, time={self.time})"
+
+
+class ShownScreen:
+    """What brings a terminal to where a job's was. next: the log offset to go on with. columns, rows: 0: unknown."""
+
+    __slots__ = ("columns", "data", "next", "rows")
+
+    def __init__(self, data: bytes, next: int, columns: int, rows: int) -> None:
+        self.data = data
+        self.next = next
+        self.columns = columns
+        self.rows = rows

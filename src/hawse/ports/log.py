@@ -42,6 +42,50 @@ class Piece:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened to a job's output. kind: output, resize, gap, attempt.
+
+    time: Unix seconds, wall clock, may jump. Output and gaps have the `length` bytes from `offset` on; what has no
+    bytes stands before the output at its offset. source: of output, 1 stdout or terminal, 2 stderr. columns, rows: of a
+    resize. attempt: its number; the same one again (a log tells it once in a while) changes nothing. cause: of a gap,
+    as in Piece.damaged.
+    """
+
+    kind: str
+    offset: int
+    time: float
+    length: int = 0
+    source: int = 0
+    columns: int = 0
+    rows: int = 0
+    attempt: int = 0
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Some moments. next, skip: where to go on, behind the first `skip` moments without bytes at `next`. end: the log's
+    end as of now. No moments: there are no more as of now."""
+
+    moments: tuple[Moment, ...]
+    next: int
+    skip: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What brings a terminal to where it was. data: to write to it. next: the offset to go on with, at most a few bytes
+    before the one that was asked for. columns, rows: its size then, 0 when it is not known."""
+
+    data: bytes
+    next: int
+    end: int
+    columns: int
+    rows: int
+
+
 class LogReader(Protocol):
     """Plain functions:
 
@@ -58,4 +102,15 @@ class LogReader(Protocol):
 
     def offset_of_tail(self, job: str, lines: int) -> int:
         """Where the last `lines` lines begin."""
+        ...
+
+    def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
+        """When what was printed, from an offset on; moments cover every offset up to the end.
+
+        Checksums are not looked at: reading the bytes does that.
+        """
+        ...
+
+    def screen(self, job: str, *, offset: int) -> Screen:
+        """The terminal as it was when the log had `offset` bytes, as far as a replay from the log can bring it back."""
         ...

@@ -44,7 +44,7 @@ class Piece:
         self.unverified: list[tuple[int, int]] = []
 
 
-class _Segment:
+class OpenSegment:
     """An open segment with its index as far as it was read."""
 
     def __init__(self, directory: str, start: int) -> None:
@@ -89,9 +89,14 @@ class _Segment:
             return self.blocks[at], -1
         return None, self._offsets[at + 1] if at + 1 < len(self._offsets) else -1
 
-    def source_before(self, offset: int) -> int:
+    def block_before(self, offset: int) -> segment.Record | None:
+        """The last record that begins at or before an offset."""
         at = bisect_right(self._offsets, offset) - 1
-        return self.blocks[at].source if at >= 0 else 1
+        return self.blocks[at] if at >= 0 else None
+
+    def source_before(self, offset: int) -> int:
+        before = self.block_before(offset)
+        return before.source if before is not None else 1
 
     def close(self) -> None:
         os.close(self.fd)
@@ -103,7 +108,7 @@ class LogReader:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self._segment: _Segment | None = None
+        self._segment: OpenSegment | None = None
 
     def close(self) -> None:
         """Let go of the open segment. Safe to repeat."""
@@ -117,10 +122,11 @@ class LogReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self, start: int) -> _Segment:
+    def open_segment(self, start: int) -> OpenSegment:
+        """The segment that starts at `start`, as far as it was read. Raises FileNotFoundError."""
         if self._segment is None or self._segment.start != start:
             self.close()
-            self._segment = _Segment(self.directory, start)
+            self._segment = OpenSegment(self.directory, start)
         return self._segment
 
     def begin(self) -> int:
@@ -136,7 +142,7 @@ class LogReader:
     def _end(self, starts: list[int]) -> int:
         if not starts:
             return 0
-        last = self._open(starts[-1])
+        last = self.open_segment(starts[-1])
         last.refresh()
         return max(last.start + last.size, last.promised)
 
@@ -157,14 +163,14 @@ class LogReader:
                 at = self._hole(piece, at, starts[0], GONE)
                 continue
             try:
-                found = self._open(starts[here])
+                found = self.open_segment(starts[here])
             except FileNotFoundError:  # retention was faster
                 starts = segment_starts(self.directory)
                 continue
             found.refresh()
             after = starts[here + 1] if here + 1 < len(starts) else piece.end
             if at >= found.start + found.size:
-                at = self._hole(piece, at, after, self._cause(starts, here))
+                at = self._hole(piece, at, after, self.cause(starts, here))
                 continue
             data, at = self._run(piece, found, at, min(after, found.start + found.size), room)
             room -= len(data)
@@ -195,7 +201,8 @@ class LogReader:
             piece.damaged.append((at, until - at, cause))
         return until
 
-    def _cause(self, starts: list[int], here: int) -> str:
+    def cause(self, starts: list[int], here: int) -> str:
+        """Why there are no bytes between the end of segment number `here` and the next one."""
         if here + 1 >= len(starts):
             return MISSING
         try:
@@ -205,7 +212,7 @@ class LogReader:
             return MISSING
         return DROPPED if records and records[0].kind == segment.GAP else MISSING
 
-    def _run(self, piece: Piece, found: _Segment, at: int, stop: int, room: int) -> tuple[bytes, int]:
+    def _run(self, piece: Piece, found: OpenSegment, at: int, stop: int, room: int) -> tuple[bytes, int]:
         """One block's part, or a run of bytes without a record."""
         record, next_at = found.block(at)
         if record is None:
@@ -237,7 +244,7 @@ class LogReader:
         starts = segment_starts(self.directory)
         end = self._end(starts)
         for here, start in enumerate(starts):
-            found = self._open(start)
+            found = self.open_segment(start)
             found.refresh()
             after = starts[here + 1] if here + 1 < len(starts) else end
             if here + 1 < len(starts) and found.blocks and found.blocks[-1].time_ns < time_ns:
@@ -272,7 +279,7 @@ class LogReader:
 
     def records(self, start: int) -> list[segment.Record]:
         """All records of the segment that starts at `start`."""
-        found = self._open(start)
+        found = self.open_segment(start)
         found.refresh()
         return found.records
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hawse.domain.errors import Invalid, NotFound
 from hawse.domain.job import Job, OutcomeKind, S
-from hawse.ports.log import Piece
+from hawse.ports.log import Moment, Piece, Screen, Timing
 from hawse.services.attachment import chosen_job
 from hawse.services.gate import session_of
 from hawse.services.world import Caller, World
@@ -15,6 +15,7 @@ from hawse.services.world import Caller, World
 PIECE_BYTES_MAX = 4 * 1024 * 1024
 TAIL_LINES_MAX = 1_000_000
 MISSING, UNVERIFIED = "missing", "unverified"  # causes of damage: spec 02, section 5
+MOMENTS_MAX = 10_000  # of one answer: 1 MiB of JSON
 
 
 async def read(
@@ -93,3 +94,42 @@ def with_its_doubts(job: Job, piece: Piece) -> Piece:
         damaged.append((after, end - after, MISSING))
         after = end
     return replace(piece, next=after, end=end, damaged=tuple(sorted(damaged)))
+
+
+async def timing(
+    world: World, caller: Caller, session_name: str, job: str | None, *, offset: int = 0, skip: int = 0, limit: int
+) -> tuple[Job, Timing]:
+    """When a job's output was printed, and what became of its terminal's size, from an offset on.
+
+    limit: 1 to MOMENTS_MAX. Raises NotFound, Denied, Invalid, Unavailable.
+    """
+    if offset < 0 or skip < 0 or not 1 <= limit <= MOMENTS_MAX:
+        raise Invalid(f"from and skip are not negative; limit is 1 to {MOMENTS_MAX}")
+    found = await world.store.read(lambda view: chosen_job(view, session_of(view, caller, session_name), job))
+
+    def moments() -> Timing:
+        try:
+            return world.logs.timing(found.id, offset=offset, skip=skip, limit=limit)
+        except NotFound:
+            end = found.log_end or 0
+            gone = (Moment("gap", offset, found.created_at, end - offset, cause="missing"),) if offset < end else ()
+            return Timing(gone, max(offset, end), 0, end)
+
+    return found, await asyncio.to_thread(moments)
+
+
+async def screen(
+    world: World, caller: Caller, session_name: str, job: str | None, *, offset: int
+) -> tuple[Job, Screen]:
+    """What brings a terminal to where it was when the job had printed `offset` bytes.
+
+    Raises NotFound, Denied, Invalid, Unavailable.
+    """
+    if offset < 0:
+        raise Invalid("at is not negative")
+    found = await world.store.read(lambda view: chosen_job(view, session_of(view, caller, session_name), job))
+    try:
+        return found, await asyncio.to_thread(world.logs.screen, found.id, offset=offset)
+    except NotFound:
+        return found, Screen(b"", offset, found.log_end or 0, 0, 0)
+

@@ -26,7 +26,7 @@ from hawse.domain.errors import Problem
 from hawse.domain.event import Event, replay
 from hawse.domain.job import OnLost, OutcomeKind
 from hawse.domain.session import Lease
-from hawse.ports.log import Piece
+from hawse.ports.log import Piece, Screen, Timing
 from hawse.ports.store import Row, Unit, View
 from hawse.services import attachment as attachment_verbs
 from hawse.services import event as event_verbs
@@ -59,6 +59,12 @@ class NoLogs:
 
     def offset_of_tail(self, job: str, lines: int) -> int:
         return 0
+
+    def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
+        return Timing((), offset, skip, offset)
+
+    def screen(self, job: str, *, offset: int) -> Screen:
+        return Screen(b"", offset, offset, 0, 0)
 
 
 class CrashingStore:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from hawse.domain.errors import NotFound, Unavailable
-from hawse.ports.log import Piece
+from hawse.ports.log import Moment, Piece, Screen, Timing
+from hawse.runner import timing
 from hawse.runner.reader import LogReader
+from hawse.runner.restore import restore_from
 
 
 class LogFiles:
@@ -46,8 +48,41 @@ class LogFiles:
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
 
+    def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
+        try:
+            found = timing.timing(self._folder(job), offset, skip=skip, limit=limit)
+        except OSError as error:
+            raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
+        return Timing(tuple(map(_moment, found.moments)), found.next, found.skip, found.end)
+
+    def screen(self, job: str, *, offset: int) -> Screen:
+        folder = self._folder(job)
+        try:
+            found = restore_from(folder, offset)
+            columns, rows = timing.size_at(folder, found.offset)
+            with LogReader(folder) as reader:
+                end = reader.end()
+        except OSError as error:
+            raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
+        return Screen(found.data, found.offset, end, columns, rows)
+
     def _folder(self, job: str) -> str:
         folder = f"{self._jobs}/{job}/log"
         if not os.path.isdir(folder):
             raise NotFound(f"job {job} has no log", noun="log")
         return folder
+
+
+def _moment(found: timing.Moment) -> Moment:
+    columns, rows = (found.value >> 16, found.value & 0xFFFF) if found.kind == timing.RESIZE else (0, 0)
+    return Moment(
+        kind=found.kind,
+        offset=found.offset,
+        time=found.time_ns / 1_000_000_000,
+        length=found.length,
+        source=found.value if found.kind == timing.OUTPUT else 0,
+        columns=columns,
+        rows=rows,
+        attempt=found.value if found.kind == timing.ATTEMPT else 0,
+        cause=found.cause,
+    )

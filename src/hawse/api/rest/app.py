@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, job, log, parameter, schema, session, status
+from hawse.api.rest import attachment, event, job, log, parameter, schema, session, status, timing
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.lane import Lanes, served
@@ -23,7 +23,7 @@ from hawse.services.world import Caller
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-ALL = [handler for noun in (status, session, job, attachment, event, log) for handler in noun.HANDLERS]
+ALL = [handler for noun in (status, session, job, attachment, event, log, timing) for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
     for handler in ALL

@@ -1,4 +1,7 @@
-"""`/v1/sessions/{session}/logs/{job}`: what a job printed, as raw bytes; headers say which bytes they are."""
+"""`/v1/sessions/{session}/logs/{job}`: what a job printed, as raw bytes; headers say which bytes they are.
+
+`.../screen`: the same as what brings a terminal there. When it was printed: timing.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from litestar.params import QueryParameter
 
 from hawse.api.rest import fields, limits
 from hawse.api.rest.caller import AnyRequest, visit_of
-from hawse.api.rest.response import Made
+from hawse.api.rest.response import Answer, Made
 from hawse.ports.log import Piece
 from hawse.services import log as logs
 
@@ -28,6 +31,7 @@ _Tail = Annotated[int | None, QueryParameter(ge=0, le=logs.TAIL_LINES_MAX, descr
 _Since = Annotated[
     float | None, QueryParameter(ge=0, le=limits.INTEGER_MAX, description="Unix seconds: what was written since then")
 ]
+_At = Annotated[int, QueryParameter(ge=0, le=limits.INTEGER_MAX, description="how many bytes had been printed")]
 
 
 @get("/v1/sessions/{session:str}/logs/{job:str}", operation_id="read_log", tags=["logs"], media_type=MEDIA_TYPE)
@@ -60,6 +64,29 @@ async def read(
             bytes_max=limit or PIECE_DEFAULT,
         )
     return Bytes(told_in_headers(piece), state=found.state)
+
+
+@get(
+    "/v1/sessions/{session:str}/logs/{job:str}/screen", operation_id="read_screen", tags=["logs"], media_type=MEDIA_TYPE
+)
+async def screen(request: AnyRequest, session: fields.SessionName, job: fields.JobName, at: _At) -> Response[bytes]:
+    """What to write to a terminal so that it shows what the job's own terminal showed when it had printed `at` bytes.
+
+    Hawse-Log-Next: the offset to go on with; at most a few bytes before `at`. Hawse-Log-End: the end as of now.
+    Hawse-Terminal: `columns x rows` of that terminal then (80x24), where it is known.
+    """
+    visit = visit_of(request)
+    async with visit.desk.log_readers:
+        found, shown = await logs.screen(visit.desk.world, visit.caller, session, job, offset=at)
+    told = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"hawse-log-next", b"%d" % shown.next),
+        (b"hawse-log-end", b"%d" % shown.end),
+        (b"hawse-job-state", found.state.encode()),
+    ]
+    if shown.columns and shown.rows:
+        told.append((b"hawse-terminal", b"%dx%d" % (shown.columns, shown.rows)))
+    return Answer(shown.data, 200, told)
 
 
 def told_in_headers(piece: Piece) -> Piece:
@@ -97,4 +124,4 @@ class Bytes(Made):
             await send({"type": "http.response.body", "body": part, "more_body": start + SEND_BYTES < len(data)})
 
 
-HANDLERS = [read]
+HANDLERS = [read, screen]

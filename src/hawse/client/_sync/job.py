@@ -7,9 +7,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from hawse.client.link_sync import now
-from hawse.client.log_answer import log_piece
+from hawse.client.log_answer import log_piece, shown_screen
 from hawse.client.names import quoted
-from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Outcome
+from hawse.client.records import Admission, Chunk, JobInfo, LogPiece, Moment, Outcome, ShownScreen
 from hawse.domain.errors import Invalid, LimitReached, NotFound
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WAIT_PIECE_S = 25.0  # of one request; the coordinator allows 60
 ANSWER_MARGIN_S = 30.0
 LOG_PIECE_BYTES = 1024 * 1024
+MOMENTS = 5000  # of one request
 
 
 class Job:
@@ -168,4 +169,21 @@ class Job:
             with closing(feed.output()) as chunks:
                 for chunk in chunks:
                     yield chunk
+
+    def timing(self, from_: int = 0) -> Generator[Moment, None, None]:
+        """When what it printed was printed, from an offset on to the end as of now; sizes, attempts and gaps too."""
+        path = f"{self.session.path}/logs/{quoted(self.info.id)}/timing"
+        query: dict[str, Any] = {"from": from_, "skip": 0, "limit": MOMENTS}
+        while True:
+            page = (self.session.server.transport.request("GET", path, query=query)).json()
+            for item in page["items"]:
+                yield Moment(item)
+            if not page["items"]:
+                return
+            query |= {"from": page["next"], "skip": page["skip"]}
+
+    def screen(self, at: int) -> ShownScreen:
+        """What to write to a terminal so that it shows what the job's showed when it had printed `at` bytes."""
+        path = f"{self.session.path}/logs/{quoted(self.info.id)}/screen"
+        return shown_screen(self.session.server.transport.request("GET", path, query={"at": at}))
 # Generated from _async/job.py by tools/twins.py; edit that file, not this one.
