@@ -31,6 +31,7 @@ COMMANDS = {
     "ls": "List sessions.",
     "show": "Show everything about a session or a job.",
     "logs": "Print what a job printed.",
+    "replay": "Play what a job printed, at its pace.",
     "events": "Print a session's events.",
     "history": "List ended sessions.",
     "end": "Stop a session's jobs in order and end it.",

@@ -68,7 +68,7 @@ def command(
         if tail is not None and (from_ is not None or time_s is not None):
             from_ = max(_first(job, from_, time_s, None), _first(job, None, None, tail))
             tail = time_s = None
-        return _print(job.logs(from_, follow=follow, tail=tail, since=time_s))
+        return print_chunks(job.logs(from_, follow=follow, tail=tail, since=time_s))
     except KeyboardInterrupt:
         return 130
 
@@ -90,7 +90,8 @@ def _first(job: Job, from_: int | None, since: float | None, tail: int | None) -
     return piece.chunks[0].offset if piece.chunks else piece.next
 
 
-def _print(chunks: Iterable[Chunk]) -> int:
+def print_chunks(chunks: Iterable[Chunk]) -> int:
+    """Write them to stdout, and what is missing to stderr; the exit code."""
     from hawse.cli.say import note
 
     told = ""
