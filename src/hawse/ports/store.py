@@ -18,6 +18,7 @@ from hawse.domain.event import Event
 from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
+from hawse.ports.meter import StoreMeter
 
 T = TypeVar("T")
 Row = Session | Job | Attachment | Grant
@@ -68,6 +69,22 @@ class Answer:
     status: int
     body: bytes
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How much there is. sessions, jobs: by state, ended ones too. attachments: living ones by (mode, state).
+
+    leases: by project, how many living sessions end at a time, and the earliest of these times. waiting: stored
+    effects. due: by kind of effect, how many should have been done by now, and when the oldest of them was due.
+    """
+
+    sessions: Mapping[str, int]
+    jobs: Mapping[str, int]
+    attachments: Mapping[tuple[str, str], int]
+    leases: Mapping[str, tuple[int, float]]
+    waiting: int
+    due: Mapping[str, tuple[int, float]]
 
 
 class View(Protocol):
@@ -144,6 +161,9 @@ class View(Protocol):
         ...
 
     def answer(self, principal: str, request: str) -> Answer | None: ...
+    def census(self, now: float) -> Census:
+        """Counts of everything, as of `now` (Unix seconds). States without a row are left out."""
+        ...
 
 
 class Unit(View, Protocol):
@@ -232,7 +252,10 @@ class Unit(View, Protocol):
 
 
 class Store(Protocol):
-    """Where the truth is."""
+    """Where the truth is. meter: what this handle did."""
+
+    @property
+    def meter(self) -> StoreMeter: ...
 
     async def write(self, verb: Callable[[Unit], T]) -> T:
         """Run the verb in one durable transaction and return its result once that is committed.

@@ -38,7 +38,9 @@ from hawse.domain.ids import SessionId
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.clock import Clock
-from hawse.ports.store import Answer, Order, Pending, Row, Unit, View
+from hawse.ports.meter import StoreMeter
+from hawse.ports.store import Answer, Census, Order, Pending, Row, Unit, View
+from hawse.testing.memory_census import census
 
 T = TypeVar("T")
 R = TypeVar("R", Session, Job, Attachment, Grant)
@@ -190,6 +192,9 @@ class MemoryView:
     def answer(self, principal: str, request: str) -> Answer | None:
         return self._disk.answers.get((principal, request))
 
+    def census(self, now: float) -> Census:
+        return census(self._disk.rows.values(), self._disk.effects.values(), now)
+
 
 class MemoryUnit(MemoryView):
     """Writes that can be undone; see ports/store.py."""
@@ -200,6 +205,7 @@ class MemoryUnit(MemoryView):
         self._overwritten: list[tuple[dict[Any, Any], Any, Any]] = []
         self.last_seqs: dict[str, int | None] = {}
         self.effects = False
+        self.events_written = 0
 
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         self._overwritten.append((table, key, table.get(key, _ABSENT)))
@@ -272,6 +278,7 @@ class MemoryUnit(MemoryView):
         )  # fmt: skip
         self._put(self._disk.events, session, (*log, event))
         self.last_seqs[session] = event.seq
+        self.events_written += 1
         return event.seq
 
     def note(
@@ -413,6 +420,7 @@ class MemoryStore:
         self._clock = clock
         self._wakeups = Wakeups()
         self._closed = False
+        self.meter = StoreMeter()
         self.disk = MemoryDisk() if disk is None else disk
         self.disk.stores.append(self)
 
@@ -429,12 +437,14 @@ class MemoryStore:
             unit.undo()
             raise
         if unit.wrote:
+            self.meter.committed(unit.events_written, 0.0)
             for store in self.disk.stores:
                 store._wakeups.committed(unit.last_seqs, effects=unit.effects)
         return result
 
     async def read(self, query: Callable[[View], T]) -> T:
         self._check_open()
+        self.meter.read_s.observe(0.0)
         return _checked(query(MemoryView(self.disk)))
 
     async def wait_event(self, session: str, *, after: int, timeout_s: float) -> int:

@@ -75,6 +75,7 @@ class CrashingStore:
         self._crash = crash
         self.fuse = -1
         self.before = True
+        self.meter = store.meter
 
     async def write(self, verb: Callable[[Unit], T]) -> T:
         self.fuse -= 1

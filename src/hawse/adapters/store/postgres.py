@@ -40,6 +40,7 @@ from hawse.adapters.store.wakeups import Wakeups
 from hawse.adapters.store.worker import Workers
 from hawse.domain.errors import InternalError, Invalid, Problem, Unavailable
 from hawse.ports.clock import Clock
+from hawse.ports.meter import StoreMeter
 from hawse.ports.store import Unit, View
 
 T = TypeVar("T")
@@ -94,13 +95,14 @@ class _PostgresUnit(_PostgresView, SqlUnit):
 class _Done:
     """A committed unit: its result, and what those who wait must know."""
 
-    __slots__ = ("effects", "last_seqs", "result", "wrote")
+    __slots__ = ("effects", "events", "last_seqs", "result", "wrote")
 
     def __init__(self, result: Any, unit: _PostgresUnit) -> None:
         self.result = result
         self.wrote = unit.wrote
         self.last_seqs = unit.last_seqs
         self.effects = unit.effects
+        self.events = unit.events_written
 
 
 class _Lost(Exception):
@@ -323,6 +325,7 @@ class PostgresStore:
     """See ports/store.py. Made by `open`."""
 
     def __init__(self, address: Address, clock: Clock) -> None:
+        self.meter = StoreMeter()
         name = uuid.uuid4().hex[:12]
         session = _Session(address, name, clock.now)
         self._session = session
@@ -360,19 +363,32 @@ class PostgresStore:
 
     def _write(self, verb: Callable[[Unit], T]) -> T:
         """In a thread. Whoever waits is woken from here: the one who asked may have been cancelled."""
+        began = time.perf_counter()
         try:
             done = self._session.write(verb)
-        except Unavailable:  # perhaps it was committed all the same
-            self._loop.call_soon_threadsafe(self._wakeups.foreign)
+        except Unavailable as problem:  # perhaps it was committed all the same
+            self._loop.call_soon_threadsafe(self._was_refused, problem)
             raise
         if done.wrote:
-            self._loop.call_soon_threadsafe(partial(self._wakeups.committed, done.last_seqs, effects=done.effects))
+            self._loop.call_soon_threadsafe(self._committed, done, time.perf_counter() - began)
         result: T = done.result
         return result
 
+    def _committed(self, done: _Done, seconds: float) -> None:
+        self.meter.committed(done.events, seconds)
+        self._wakeups.committed(done.last_seqs, effects=done.effects)
+
+    def _was_refused(self, problem: Unavailable) -> None:
+        self.meter.was_refused(problem)
+        self._wakeups.foreign()
+
     async def read(self, query: Callable[[View], T]) -> T:
         self._check_open()
-        return await self._threads.submit(partial(self._session.read, query))
+        began = time.perf_counter()
+        try:
+            return await self._threads.submit(partial(self._session.read, query))
+        finally:
+            self.meter.read_s.observe(time.perf_counter() - began)
 
     def _check_open(self) -> None:
         if self._closing:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -30,6 +31,7 @@ from hawse.adapters.store.wakeups import Wakeups
 from hawse.adapters.store.worker import Workers
 from hawse.domain.errors import LimitReached, Unavailable
 from hawse.ports.clock import Clock
+from hawse.ports.meter import StoreMeter
 from hawse.ports.store import Unit, View
 
 T = TypeVar("T")
@@ -43,6 +45,7 @@ class SqliteStore:
     """See ports/store.py. Made by `open`."""
 
     def __init__(self, path: str, connection: sqlite3.Connection, clock: Clock, thread: Workers) -> None:
+        self.meter = StoreMeter()
         self._path = path
         self._writer = Writer(connection, path, clock.now)
         self._thread = thread
@@ -94,7 +97,12 @@ class SqliteStore:
                     return
                 self._work.clear()
                 await self._work.wait()
+            began = time.perf_counter()
             batch = await self._write_batch()
+            if batch.failed is not None:
+                self.meter.was_refused(batch.failed)
+            elif batch.wrote:
+                self.meter.committed(batch.events, time.perf_counter() - began)
             batch.settle()
             if batch.wrote and batch.failed is None:
                 self._wakeups.committed(batch.last_seqs, effects=batch.effects)
@@ -120,10 +128,13 @@ class SqliteStore:
 
     async def read(self, query: Callable[[View], T]) -> T:
         self._check_open()
+        began = time.perf_counter()
         try:
             return self._reader.run(query)
         except Elsewhere:
             return await self._reading_threads.submit(partial(self._slow_reader.run_slowly, query))
+        finally:
+            self.meter.read_s.observe(time.perf_counter() - began)
 
     def _check_open(self) -> None:
         if self._closing:

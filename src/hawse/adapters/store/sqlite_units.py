@@ -138,12 +138,13 @@ class Waiting:
 
 @dataclass(slots=True)
 class Batch:
-    """Units that share one commit. failed: why there was none."""
+    """Units that share one commit. events: how many they append. failed: why there was none."""
 
     done: list[Waiting] = field(default_factory=list)
     last_seqs: dict[str, int | None] = field(default_factory=dict)
     wrote: bool = False
     effects: bool = False
+    events: int = 0
     failed: BaseException | None = None
 
     def settle(self) -> None:
@@ -242,6 +243,7 @@ class Writer:
             batch.wrote = True
             batch.last_seqs.update(unit.last_seqs)
             batch.effects = batch.effects or unit.effects
+            batch.events += unit.events_written
         return True
 
     def commit(self, batch: Batch) -> None:

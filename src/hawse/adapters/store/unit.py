@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 from hawse.adapters.store import rows
+from hawse.adapters.store.census import census
 from hawse.adapters.store.fields import (
     NOUNS,
     changed,
@@ -32,7 +33,7 @@ from hawse.domain.event import Event
 from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
-from hawse.ports.store import Answer, Order, Pending, Row
+from hawse.ports.store import Answer, Census, Order, Pending, Row
 
 T = TypeVar("T")
 PAGE_MAX = 1000
@@ -189,14 +190,18 @@ class SqlView(ABC):
         row = self._one("answer_of_request", {"principal": principal, "request": request})
         return None if row is None else rows.answer_from(row)
 
+    def census(self, now: float) -> Census:
+        return census(self._all, now)
+
 
 class SqlUnit(SqlView):
-    """Writes of one transaction; see ports/store.py. last_seqs, effects: what it changed, for those who wait."""
+    """Writes of one transaction; see ports/store.py. last_seqs, effects, events_written: what it changed."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.last_seqs: dict[str, int | None] = {}
         self.effects = False
+        self.events_written = 0
 
     @abstractmethod
     def _run(self, name: str, parameters: Parameters) -> int:
@@ -261,6 +266,7 @@ class SqlUnit(SqlView):
             },
         )  # fmt: skip
         self.last_seqs[session] = seq
+        self.events_written += 1
 
     def note(
         self, session: str, *, kind: str, noun: str, object: str, by: str, detail: Mapping[str, object],
