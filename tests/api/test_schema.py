@@ -11,6 +11,8 @@ from hawse.api.rest.examples import EXAMPLES
 PATHS = {
     "/v1/status": {"get"},
     "/healthz": {"get"},
+    "/readyz": {"get"},
+    "/metrics": {"get"},
     "/v1/sessions": {"get", "post"},
     "/v1/sessions/{session}": {"get", "patch", "delete"},
     "/v1/sessions/{session}/jobs": {"get", "post"},

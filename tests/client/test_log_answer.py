@@ -3,7 +3,7 @@
 import pytest
 
 from hawse.client._sync.transport import Answer
-from hawse.client.log_answer import log_piece
+from hawse.client.log_answer import log_piece, shown_screen
 from hawse.domain.errors import Broken
 
 
@@ -47,3 +47,14 @@ def test_nothing_yet():
 def test_nonsense_is_broken(headers):
     with pytest.raises(Broken):
         log_piece(answer(b"a", **headers))
+
+
+def test_a_screen_tells_where_to_go_on_and_how_large_it_was():
+    headers = {"hawse-log-next": "41", "hawse-log-end": "99", "hawse-terminal": "100x30"}
+    shown = shown_screen(Answer(200, headers, b"\x1b[H"))
+    assert (shown.data, shown.next, shown.columns, shown.rows) == (b"\x1b[H", 41, 100, 30)
+    del headers["hawse-terminal"]
+    assert (shown_screen(Answer(200, headers, b"")).columns, shown_screen(Answer(200, headers, b"")).rows) == (0, 0)
+    for broken in ({}, {"hawse-log-next": "x"}, {"hawse-log-next": "1", "hawse-terminal": "80"}):
+        with pytest.raises(Broken):
+            shown_screen(Answer(200, broken, b""))

@@ -106,8 +106,9 @@ class Coordinator:
     def close(self) -> None:
         """End everything that was started here, each by its id."""
         if self.process is not None and self.process.poll() is None:
-            if self.is_ready():
-                for session in self.ask("GET", "/v1/sessions?limit=1000")[1]["items"]:
+            status, page = self.ask("GET", "/v1/sessions?limit=1000") if self.is_ready() else (0, {})
+            if status == 200:  # else its store is gone already
+                for session in page["items"]:
                     self.ask("DELETE", f"/v1/sessions/{session['id']}?grace_s=0")
                 deadline = time.monotonic() + 10
                 while self.ask("GET", "/v1/status")[1]["jobs"] and time.monotonic() < deadline:

@@ -146,6 +146,39 @@ def test_jobs_go_on_when_it_stops_and_when_it_is_killed(coordinator, eventually)
     eventually(lambda: coordinator.ask("GET", "/v1/sessions/a")[1]["state"] == "ended")
 
 
+@pytest.mark.requirement("S0.3")
+def test_it_is_alive_at_once_and_ready_when_all_jobs_are_found_again(coordinator, eventually):
+    coordinator.start()
+    assert coordinator.ask("POST", "/v1/sessions", {"alias": "a", "job": JOB})[0] == 201
+    job = coordinator.ask("GET", "/v1/sessions/a/jobs/sh?wait_s=20&until=started")[1]
+    eventually(lambda: coordinator.ask("GET", "/readyz") == (200, {"status": "ready"}))
+    claimed = json.loads((coordinator.state / "jobs" / job["id"] / "attempt-1" / "claim.json").read_text())
+    coordinator.kill()
+    os.kill(claimed["runner_pid"], signal.SIGSTOP)  # it does not answer whoever looks for it
+    try:
+        coordinator.start()
+        assert coordinator.ask("GET", "/healthz") == (200, {"status": "ok"})
+        status, told = coordinator.ask("GET", "/readyz")
+        assert (status, told["code"], told["retry"]) == (503, "unavailable", True)
+        assert "are being found again" in told["detail"]
+    finally:
+        os.kill(claimed["runner_pid"], signal.SIGCONT)
+    eventually(lambda: coordinator.ask("GET", "/readyz") == (200, {"status": "ready"}))
+
+
+@pytest.mark.requirement("S0.3")
+def test_its_log_tells_whose_each_line_is(coordinator):
+    coordinator.start()
+    status, made = coordinator.ask("POST", "/v1/sessions", {"alias": "a"})
+    assert status == 201
+    coordinator.ask("GET", "/v1/sessions/a")
+    coordinator.stop()
+    requests = (line for line in coordinator.log() if line["kind"] == "request")
+    lines = [line for line in requests if line["path"].startswith("/v1/sessions")]
+    assert [line["session"] for line in lines] == [made["id"]] * 2
+    assert len({line["request"] for line in lines}) == 2
+
+
 def test_a_retry_across_a_restart_gets_the_first_answer(coordinator):
     coordinator.start()
     key = {"Idempotency-Key": "once"}

@@ -59,6 +59,22 @@ def test_the_log_has_a_bound(places, monkeypatch):
     assert [name for name in names if name.startswith("log")] == ["log", "log.1", "log.2"]
     assert sum((places.base / name).stat().st_size for name in ("log", "log.1", "log.2")) < 40_000
     assert lines(path)[-1]["n"] == 1999
+    told = lines(path)[0]
+    assert (told["kind"], told["older"]) == ("rotated", f"{path}.1")
+
+
+def test_whose_line_it_is_stands_beside_the_text(places):
+    path = places.base / "log"
+    log = LogFile(str(path))
+    logger = logging.Logger("x")
+    logger.addHandler(log)
+    logger.warning("it broke", extra={"session": "s1", "job": None, "request": "r1", "color": "red"})
+    logger.warning("nobody's")
+    log.close()
+    one, other = lines(path)
+    assert (one["session"], one["request"]) == ("s1", "r1")
+    assert not {"job", "color"} & set(one)
+    assert not {"session", "job", "request"} & set(other)
 
 
 def test_a_full_disk_loses_lines_and_says_so(places, monkeypatch):

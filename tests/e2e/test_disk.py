@@ -176,7 +176,13 @@ def test_a_full_store_refuses_and_goes_on_when_there_is_room(machine, disk, even
     os.kill(pid, 15)
     eventually(lambda: not is_alive(pid))
     assert machine.get("/healthz") == {"status": "ok"}
+    small.fill()
+    eventually(lambda: machine.ask("GET", "/readyz")[0] == 503)
+    not_ready = machine.ask("GET", "/readyz")[1]
+    assert (not_ready["code"], not_ready["retry"]) == ("unavailable", True)
+    assert "disk is full" in not_ready["detail"]
     small.free()
+    eventually(lambda: machine.ask("GET", "/readyz") == (200, {"status": "ready"}))
     eventually(lambda: machine.ask("PATCH", "/v1/sessions/a", {"description": "after"})[0] == 200)
     assert machine.until("b")["outcome"]["signal"] == 15
     told = [event["after"]["description"] for event in machine.events("a") if event["kind"] == "session.described"]

@@ -19,6 +19,7 @@ BYTES_MAX = 8 * 1024 * 1024
 FILES_KEPT = 2  # older ones: coordinator.log.1, .2
 GATHER_S = 0.2
 GATHER_BYTES = 64 * 1024
+CONCERNS = ("session", "job", "request")  # of a line: who gives them with `extra` finds them beside the text
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -56,6 +57,9 @@ class LogFile(logging.Handler):
             "from": record.name,
             "text": record.getMessage(),
         }
+        for name in CONCERNS:
+            if value := getattr(record, name, None):
+                line[name] = value
         if record.exc_info and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
         if self._foreground:
@@ -76,6 +80,8 @@ class LogFile(logging.Handler):
         try:
             if os.fstat(self._file).st_size + len(data) > BYTES_MAX:
                 self._rotate()
+                told = {"time": round(time.time(), 3), "kind": "rotated", "older": f"{self._path}.1"}
+                data = _encode(told) + b"\n" + data
             os.write(self._file, data)
             self._lost = 0
         except OSError:

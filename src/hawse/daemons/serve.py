@@ -90,9 +90,13 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
         world = made_world(store, clock, places, descriptors=descriptors)
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
-            reconciler = tasks.create_task(Reconciler(world).run(), name="reconciler")
+            leader = Reconciler(world)
+            reconciler = tasks.create_task(leader.run(), name="reconciler")
             facts = facts_of(kind, places)
-            desk = Desk(world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write)
+            desk = Desk(
+                world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write,
+                not_ready=lambda: "" if leader.adopted.is_set() else "the jobs that run are being found again",
+            )  # fmt: skip
             listener = Listener(desk)
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))

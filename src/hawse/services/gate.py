@@ -27,6 +27,7 @@ def session_of(
             session = view.session(name)
         else:
             session = view.session_named(caller.project, checked_name(name, "the session's name"))
+    caller.about(session.id)
     if not is_permitted(view, caller, session, capability, job=job):
         sees = capability != Capability.SESSION_SEE and is_permitted(view, caller, session, Capability.SESSION_SEE)
         detail = f"you may not {capability} in session {name}" if sees else f"session {name} belongs to somebody else"

@@ -15,7 +15,7 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
-from hawse.domain.effect import CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob, SweepJob
+from hawse.domain.effect import NAMES, CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob, SweepJob
 from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
@@ -72,9 +72,11 @@ class Reconciler:
                 await self._find_again(job)
                 return
             except (Unavailable, Broken) as problem:
-                log.warning("adopting job %s failed, trying again: %s", job.id, problem)
+                log.warning("adopting job %s failed, trying again: %s", job.id, problem, extra=_concerns(job))
                 await self.world.clock.sleep(pause)
-        log.error("job %s could not be adopted; the next start of the coordinator tries again", job.id)
+        log.error(
+            "job %s could not be adopted; the next start of the coordinator tries again", job.id, extra=_concerns(job)
+        )
 
     async def _find_again(self, job: Job) -> None:
         try:
@@ -167,6 +169,7 @@ class Reconciler:
             try:
                 await self._do(pending)
             except Problem as problem:
+                self.world.effect_meter(NAMES[type(pending.effect)]).put_off += 1
                 level = logging.WARNING if isinstance(problem, (Unavailable, Broken)) else logging.ERROR
                 log.log(
                     level,
@@ -174,9 +177,13 @@ class Reconciler:
                     type(pending.effect).__name__,
                     pending.session,
                     problem,
+                    extra={"session": pending.session, "job": getattr(pending.effect, "job", None)},
                 )
                 await self._put_off([p.id for p in queue[number:]], pending.attempts)
                 return
+            self.world.effect_meter(NAMES[type(pending.effect)]).lag_s.observe(
+                max(0.0, self.world.clock.now() - pending.due_at)
+            )
             await self._done(pending.id)
 
     async def _done(self, id: int) -> None:
@@ -238,7 +245,8 @@ class Reconciler:
                     await self._until_available(partial(reports.take, self.world, words))
                     break
                 except Problem:
-                    log.exception("report %s of job %s cannot be taken", type(report).__name__, report.job)
+                    kind = type(report).__name__
+                    log.exception("report %s of job %s cannot be taken", kind, report.job, extra={"job": report.job})
 
     # -- deadlines
     # ----------------------------------------------------------------------------------------------------------
@@ -329,6 +337,11 @@ class Reconciler:
                 await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
         finally:
             self.world.troubles.over(waiter)
+
+
+def _concerns(job: Job) -> dict[str, str]:
+    """For the log: whose line this is."""
+    return {"session": job.session, "job": job.id}
 
 
 def _start(job: Job, order: Order) -> Start:

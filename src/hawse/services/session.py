@@ -71,6 +71,8 @@ async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
         lease=new.lease,
     )
 
+    caller.about(id)
+
     def verb(unit: Unit) -> SessionView:
         unit.change(None, session, kind="session.created", by=caller.principal, request=caller.request_id)
         if spec is not None:

@@ -11,6 +11,7 @@ from hawse.domain.errors import RequestReused
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
+from hawse.ports.meter import EffectMeter
 from hawse.ports.store import Answer, Store, Unit
 from hawse.services.trouble import Troubles
 
@@ -20,13 +21,18 @@ PROJECT_DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports behind all verbs. One per coordinator."""
+    """The ports behind all verbs. One per coordinator. effects: by kind, how they were done by this process."""
 
     store: Store
     launcher: Launcher
     clock: Clock
     logs: LogReader
     troubles: Troubles = field(default_factory=Troubles)
+    effects: dict[str, EffectMeter] = field(default_factory=dict)
+
+    def effect_meter(self, kind: str) -> EffectMeter:
+        """The meter of one kind of effect."""
+        return self.effects.setdefault(kind, EffectMeter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,22 @@ class Request:
     encode: Callable[[Any], tuple[int, bytes]]
 
 
+class Trail:
+    """What a request turned out to concern, for its line in the log. session: an id, "" when there is none."""
+
+    __slots__ = ("session",)
+
+    def __init__(self) -> None:
+        self.session = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """principal: who asks ("uid:1000"). groups: "group:staff" ... request: given when the caller may retry.
 
     where: from where, as far as the coordinator itself knows (the peer's process, an address). now: when this was
     asked, Unix seconds; what has expired by then counts no more (so, when it is not given, nothing that may expire).
+    trail: where the gate notes which session it was.
     """
 
     principal: str
@@ -52,6 +68,12 @@ class Caller:
     groups: frozenset[str] = frozenset()
     where: str = ""
     now: float = math.inf
+    trail: Trail | None = field(default=None, compare=False, repr=False)
+
+    def about(self, session: str) -> None:
+        """Note which session this request concerns."""
+        if self.trail is not None:
+            self.trail.session = session
 
     @property
     def principals(self) -> frozenset[str]:

@@ -146,7 +146,7 @@ class LocalLauncher:
             try:
                 return await self._reach(start)
             except (Unavailable, Broken) as problem:
-                log.warning("%s; trying again", problem)
+                log.warning("%s; trying again", problem, extra={"session": start.session, "job": start.job})
                 await self.clock.sleep(REACH_S[-1])
 
     async def _heard(self, link: Link, seq: int, value: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hawse.adapters.launch.runner_log import keep_within
 from hawse.domain.errors import Broken, Invalid, Unavailable
 from hawse.domain.ids import storable
 from hawse.ports.launcher import Start
@@ -83,6 +84,7 @@ class Parent:
 
         Raises Unavailable (asking again is harmless), Invalid (the order can't be carried out).
         """
+        keep_within(self.log)
         reader, writer = await self._connected()
         await self.keep()
         try:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, job, log, parameter, schema, session, status, timing
+from hawse.api.rest import attachment, event, job, log, metrics, parameter, schema, session, status, timing
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.lane import Lanes, served
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.api.rest.response import answered
 from hawse.domain.errors import Denied, Problem
-from hawse.services.world import Caller
+from hawse.services.world import Caller, Trail
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-ALL = [handler for noun in (status, session, job, attachment, event, log, timing) for handler in noun.HANDLERS]
+ALL = [handler for noun in (status, metrics, session, job, attachment, event, log, timing) for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
     for handler in ALL
@@ -58,11 +58,10 @@ class Front:
         self._app = app
         self._lanes = lanes
         self._ids = map(f"{secrets.token_hex(4)}-%d".__mod__, itertools.count(1))
-        self._callers: dict[int, Caller] = {}
         self._dated_at, self._date_header = 0, (b"date", b"")
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        code, started_at = 0, time.perf_counter()
+        code, started_at, trail = 0, time.perf_counter(), Trail()
         visit_id = next(self._ids)
         peer: Peer = scope["state"]["peer"]
 
@@ -77,9 +76,7 @@ class Front:
             if peer.uid != self._desk.owner:
                 await refused(Denied(f"{peer.principal} is not the user of this coordinator"), visit_id, told)
                 return
-            caller = self._callers.get(peer.uid)
-            if caller is None:
-                caller = self._callers[peer.uid] = Caller(principal=peer.principal)
+            caller = Caller(principal=peer.principal, trail=trail)
             visit = scope["state"]["hawse"] = Visit(self._desk, caller, visit_id, scope["headers"])
             call = self._lanes.found(scope, visit)
             if call is None:
@@ -87,22 +84,26 @@ class Front:
             else:
                 await served(call, scope, receive, told)
         except Exception:
-            _log.exception("request %s: %s %s failed", visit_id, scope["method"], scope["path"])
+            _log.exception(
+                "request %s: %s %s failed", visit_id, scope["method"], scope["path"], extra={"request": visit_id}
+            )
             if code:
                 raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
             await refused(mistake(visit_id), visit_id, told)
         finally:
-            self._desk.log(
-                {
-                    "kind": "request",
-                    "request": visit_id,
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": code,
-                    "ms": round((time.perf_counter() - started_at) * 1000, 2),
-                    "peer": peer.pid,
-                }
-            )
+            self._desk.answers[code // 100] += 1
+            line = {
+                "kind": "request",
+                "request": visit_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": code,
+                "ms": round((time.perf_counter() - started_at) * 1000, 2),
+                "peer": peer.pid,
+            }
+            if trail.session:
+                line["session"] = trail.session
+            self._desk.log(line)
 
     def _date(self) -> tuple[bytes, bytes]:
         """RFC 9110, 6.6.1. Made once a second at most, when it is asked for."""

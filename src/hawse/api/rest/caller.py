@@ -59,6 +59,11 @@ class Visit:
         value = self.headers.get(name.encode())
         return default if value is None else value.decode("latin-1")
 
+    def concerns(self) -> dict[str, str]:
+        """For the log: which request this is, and which session it turned out to be about."""
+        session = self.caller.trail.session if self.caller.trail is not None else ""
+        return {"request": self.id, "session": session} if session else {"request": self.id}
+
 
 AnyRequest = Request[Any, Any, Any]
 

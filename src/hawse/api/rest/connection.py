@@ -69,6 +69,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_body = False
         self._is_refused = False
+        self._is_admitted = False
         self.deadline = NEVER
         self.stalled_at = NEVER
 
@@ -80,13 +81,14 @@ class Connection(HttpToolsProtocol):
         except OSError:
             self.transport.abort()
             return
+        self._is_admitted = True
         self._listener.waits(self)
         if not self._listener.admit(self):
             self.refuse(LimitReached(f"{self._listener.connections_max} connections are open and all are busy"), 503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._listener.lost(self)
+        self._listener.lost(self, was_admitted=self._is_admitted)
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused or self.transport.is_closing():

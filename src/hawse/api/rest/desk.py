@@ -10,6 +10,7 @@ from typing import Any
 
 from hawse.api.rest.feed import Feeds
 from hawse.domain.errors import Unavailable
+from hawse.services.probe import Probe
 from hawse.services.world import World
 
 LOG_READERS_MAX = 8  # threads that read logs at a time
@@ -20,15 +21,28 @@ def _unheard(_line: Mapping[str, object]) -> None:
     """Nobody keeps a log."""
 
 
+def _is_ready() -> str:
+    """Nothing is waited for."""
+    return ""
+
+
 @dataclass(slots=True)
 class Desk:
-    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes a line for the log."""
+    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes a line for the log.
+
+    not_ready: why nobody should be sent here yet; "" when all is as it should be. answers: how many were given, by the
+    hundreds of their status (0: the client was gone). connections: open ones, of all listeners.
+    """
 
     world: World
     owner: int
     facts: Mapping[str, Any]
     feeds: Feeds
     log: LogLine = _unheard
+    not_ready: Callable[[], str] = _is_ready
+    answers: list[int] = field(default_factory=lambda: [0] * 10)
+    connections: int = 0
+    probe: Probe = field(default_factory=Probe)
     log_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOG_READERS_MAX))
     closing: bool = False
     _waiting: set[asyncio.Task[Any]] = field(default_factory=set)

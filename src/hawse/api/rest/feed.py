@@ -162,6 +162,11 @@ class Feeds:
         finally:
             self._left(feed)
 
+    @property
+    def followers(self) -> int:
+        """How many there are now."""
+        return sum(feed.followers for feed in self._feeds.values())
+
     def close(self) -> None:
         """End all streams; safe to call twice."""
         self._is_closed = True
@@ -223,7 +228,7 @@ class Feeds:
         try:
             await self._pump(feed)
         except Exception:
-            _log.exception("the feed of session %s broke", feed.session)
+            _log.exception("the feed of session %s broke", feed.session, extra={"session": feed.session})
             feed.is_broken = True
             if self._feeds.get(feed.session) is feed:
                 del self._feeds[feed.session]

@@ -54,6 +54,7 @@ class Listener:
 
     def admit(self, connection: Connection) -> bool:
         """Is there room for it? When there is none, the one that has waited longest makes room."""
+        self._desk.connections += 1
         if self._sweep_at is None:
             self._sweep_at = self.loop.call_later(SWEEP_S, self._sweep)
         if len(self._connections) <= self.connections_max:
@@ -74,9 +75,10 @@ class Listener:
         """Something is being done for it."""
         self._waiting.pop(connection, None)
 
-    def lost(self, connection: Connection) -> None:
-        """A connection is gone."""
+    def lost(self, connection: Connection, *, was_admitted: bool) -> None:
+        """A connection is gone. was_admitted: `admit` was asked about it, whatever it said."""
         self.busy(connection)
+        self._desk.connections -= was_admitted
         if not self._connections:
             self._emptied.set()
 

@@ -68,7 +68,8 @@ def answer(
 def on_problem(request: AnyRequest, error: Problem) -> Answer:
     """A domain error, as it is."""
     if error.http >= 500:
-        _log.warning("request %s: %s: %s", visit_of(request).id, error.code, error.detail)
+        visit = visit_of(request)
+        _log.warning("request %s: %s: %s", visit.id, error.code, error.detail, extra=visit.concerns())
     return answer(request, error)
 
 
@@ -91,7 +92,8 @@ def on_http(request: AnyRequest, error: HTTPException) -> Answer:
 def on_mistake(request: AnyRequest, error: Exception) -> Answer:
     """Our bug: the log has the traceback, the caller gets the request's id."""
     visit = visit_of(request)
-    _log.error("request %s: %s %s failed", visit.id, request.method, request.scope["path"], exc_info=error)
+    where = request.scope["path"]
+    _log.error("request %s: %s %s failed", visit.id, request.method, where, exc_info=error, extra=visit.concerns())
     return answer(request, mistake(visit.id))
 
 

@@ -53,6 +53,15 @@ _LAST_EVENT = {
 }
 _ETAG = {"ETag": {"description": "the version, in quotes", "schema": _TEXT}}
 _HEADERS: dict[str, Json] = {
+    "read_screen": {
+        name: {"schema": _TEXT, "description": text}
+        for name, text in {
+            "Hawse-Log-Next": "offset to go on with",
+            "Hawse-Log-End": "the log's end as of now",
+            "Hawse-Job-State": "ended: no more can come",
+            "Hawse-Terminal": "columns x rows of the job's terminal then, where it is known",
+        }.items()
+    },
     "read_log": {
         f"Hawse-Log-{name}": {"schema": _TEXT, "description": text}
         for name, text in {
@@ -153,6 +162,8 @@ def _success(name: str, handler: HTTPRouteHandler, named: dict[Any, Any]) -> Jso
     result = _result(handler)
     if result is None:
         content: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    elif result is str:
+        content = {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}}
     else:
         content = {"application/json": {"schema": named[result]}}
     if name == "list_events":
@@ -179,7 +190,7 @@ def _body(handler: HTTPRouteHandler) -> Any:
 
 
 def _result(handler: HTTPRouteHandler) -> Any:
-    """T of Response[T]; None for raw bytes."""
+    """T of Response[T]; None for raw bytes, str for metrics."""
     kind = handler.parsed_return_field.inner_types[0].annotation
     return None if kind is bytes else kind
 

@@ -1,4 +1,4 @@
-"""`/v1/status` and `/healthz`: what runs here, and whether it does."""
+"""`/v1/status`, `/healthz` and `/readyz`: what runs here, and whether it does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from litestar import Response, get
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.limits import PAGE_MAX
 from hawse.api.rest.response import answered
+from hawse.domain.errors import Unavailable
 from hawse.ports.store import View
 from hawse.services.trouble import Trouble
 
@@ -35,7 +36,7 @@ class Status(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct):
-    """It answers, and so does its store."""
+    """How it is: ok or ready."""
 
     status: str
 
@@ -61,9 +62,23 @@ async def status(request: AnyRequest) -> Response[Status]:
 
 @get("/healthz", operation_id="get_health", tags=["service"])
 async def health(request: AnyRequest) -> Response[Health]:
-    """Whether requests are answered: 200, or 503 with a problem when the store can't be read."""
-    await visit_of(request).desk.world.store.read(lambda view: view.sessions(limit=1))
+    """Whether this process answers at all. It asks nothing else: who gets no answer may start it anew."""
     return answered(b'{"status":"ok"}')
 
 
-HANDLERS = [status, health]
+@get("/readyz", operation_id="get_readiness", tags=["service"])
+async def readiness(request: AnyRequest) -> Response[Health]:
+    """Whether it can do what it is for: the store takes changes, and the jobs that run were found again.
+
+    Otherwise 503 with the reason as a problem. A change is tried at most once in 2 s.
+    """
+    desk = visit_of(request).desk
+    if desk.closing:
+        raise Unavailable("the coordinator stops")
+    if why := desk.not_ready():
+        raise Unavailable(f"not ready yet: {why}")
+    await desk.probe.look(desk.world)
+    return answered(b'{"status":"ready"}')
+
+
+HANDLERS = [status, health, readiness]
