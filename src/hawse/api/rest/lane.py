@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from litestar import Request
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 from litestar.routes import HTTPRoute
 
 from hawse.api.rest.caller import AnyRequest, Visit
@@ -54,7 +54,10 @@ class Lane:
 
     @classmethod
     def of(cls, route: HTTPRoute, handler: HTTPRouteHandler) -> Lane | None:
-        """None: it has a path parameter that is no bounded text, or that it does not take."""
+        """None: it has a path parameter that is no bounded text, or that it does not take; or it needs a query."""
+        taken_all = handler.parsed_fn_signature.parameters.values()
+        if any(isinstance(one.kwarg_definition, QueryParameter) and one.is_required for one in taken_all):
+            return None
         pattern, bounds = "", []
         for part in route.path_components:
             if isinstance(part, str):
