@@ -83,13 +83,20 @@ def cli_page() -> str:
     return "".join(parts)
 
 
-def _command(name: str, command: click.Command, above: click.Context) -> str:
+def _command(name: str, command: click.Command, above: click.Context, level: str = "##") -> str:
     context = click.Context(command, info_name=name, parent=above, max_content_width=WIDTH, terminal_width=WIDTH)
-    usage = " ".join(["hawse", name, *command.collect_usage_pieces(context)])
+    whole = context.command_path
+    usage = " ".join([whole, *command.collect_usage_pieces(context)])
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
     options = [(f"`{record[0]}`", record[1]) for record in records if record is not None and record[1]]
     options = _serve_options() if name == "serve" else options[:-1]  # the last one is --help
-    return f"## hawse {name}\n\n```\n{usage}\n```\n\n{prose(command.help or '')}{table(('option', 'does'), options)}"
+    parts = [f"{level} {whole}\n\n```\n{usage}\n```\n\n{prose(command.help or '')}{table(('option', 'does'), options)}"]
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            parts.append(_command(below, found, context, level + "#"))
+    return "".join(parts)
 
 
 def _serve_options() -> list[tuple[str, str]]:
@@ -299,7 +306,7 @@ def _record(kind: type) -> str:
 
 def states_page() -> str:
     """The state tables as diagrams and tables; then the errors."""
-    from hawse.domain import attachment, job, session
+    from hawse.domain import attachment, grant, job, session
 
     parts = [
         "# States and errors\n\n",
@@ -310,6 +317,7 @@ def states_page() -> str:
     ]
     for noun, module, moves in (
         ("Session", session, session.SESSION), ("Job", job, job.JOB), ("Attachment", attachment, attachment.ATTACHMENT),
+        ("Grant", grant, grant.GRANT),
     ):  # fmt: skip
         parts.append(f"# {noun}\n\n{prose((inspect.getdoc(getattr(module, noun)) or '').partition(chr(10))[0])}")
         parts += [diagram(moves, module.START, module.FINAL), _moves(moves)]
@@ -386,7 +394,8 @@ KINDS = {
     "session.created": "a session begins",
     "session.described": "its description, labels or alias were changed",
     "session.end_asked": "somebody, or its lease, asked for its end; `reason` says why",
-    "session.ended": "all it held is released; the last event of a session",
+    "session.ended": "all it held is released; the last event of a session's work",
+    "session.refused": "somebody tried what he may not; `detail` says what, from where, how often in that minute",
     "job.created": "a job was added; its start is under way",
     "job.started": "its runner has started the command; `pid` is set",
     "job.log_changed": "its output log blocks or drops (a full disk), or is well again",
@@ -398,8 +407,13 @@ KINDS = {
     "attachment.linked": "their link to the job's runner is there",
     "attachment.link_lost": "their link broke without a word; they may come back within a minute",
     "attachment.detached": "it ended; `reason` says why. The work goes on",
+    "grant.created": "somebody was given a role, or a link was made",
+    "grant.changed": "his role, what it is narrowed to, or its end was changed",
+    "grant.redeemed": "somebody showed a link's secret; his own grant follows",
+    "grant.revoked": "it was taken back; who was attached by it is cut",
+    "grant.expired": "its time is over; who was attached by it is cut",
 }
-_KIND = re.compile(r"(?:session|job|attachment)\.[a-z_]+")
+_KIND = re.compile(r"(?:session|job|attachment|grant)\.[a-z_]+")
 
 
 def kinds_written() -> set[str]:

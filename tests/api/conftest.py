@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import pytest
 import uvloop
+from tests.other_users import connected_as
 
 from hawse.adapters.clock import SystemClock
 from hawse.api.rest.desk import Desk
@@ -143,12 +144,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, owner: int | None = None, connections_max: int | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    *, owner: int | None = None, connections_max: int | None = None, others: bool = True, only: str = ""
+) -> AsyncIterator[Stage]:
     """Serve until the block ends."""
     clock = SystemClock()
     launcher, logs = Pretender(), Logs()
     lines: list[Mapping[str, object]] = []
-    world = World(store=MemoryStore(clock), launcher=launcher, clock=clock, logs=logs)
+    world = World(store=MemoryStore(clock), launcher=launcher, clock=clock, logs=logs, owner=only)
     with socket_path() as path:
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run())
@@ -157,6 +160,7 @@ async def stage(*, owner: int | None = None, connections_max: int | None = None)
                 owner=os.getuid() if owner is None else owner,
                 facts=FACTS,
                 log=lines.append,
+                others=others,
                 feeds=Feeds(world.store, tasks),
             )
             listener = Listener(desk, connections_max=connections_max)
@@ -201,6 +205,12 @@ class Link:
     @classmethod
     async def open(cls, path: str) -> "Link":
         return cls(*await asyncio.open_unix_connection(path, limit=1 << 24))
+
+    @classmethod
+    async def as_user(cls, path: str, uid: int) -> "Link":
+        """A connection that another user of this machine made."""
+        sock = await asyncio.to_thread(connected_as, uid, path)
+        return cls(*await asyncio.open_unix_connection(sock=sock, limit=1 << 24))
 
     async def ask(
         self,
@@ -250,8 +260,9 @@ class Link:
 
 
 @asynccontextmanager
-async def link(path: str) -> AsyncIterator[Link]:
-    made = await Link.open(path)
+async def link(path: str, *, uid: int | None = None) -> AsyncIterator[Link]:
+    """uid: as which user; the socket's folder must be open to him."""
+    made = await (Link.open(path) if uid is None else Link.as_user(path, uid))
     try:
         yield made
     finally:

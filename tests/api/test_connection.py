@@ -237,9 +237,9 @@ def test_when_all_are_busy_the_newcomer_is_told(rest):
     rest.run(main())
 
 
-def test_only_the_owner_may_call(rest):
+def test_others_may_be_kept_out_altogether(rest):
     async def main():
-        async with rest.stage(owner=os.getuid() + 1) as stage:
+        async with rest.stage(owner=os.getuid() + 1, others=False) as stage:
             for method, target in (("GET", "/healthz"), ("POST", "/v1/sessions"), ("GET", "/schema/openapi.json")):
                 answer = await rest.ask(stage.path, method, target, {} if method == "POST" else None)
                 assert (answer.status, answer.json["code"]) == (403, "denied")

@@ -17,16 +17,25 @@ TIMEOUT_S = 30
 class Screen:
     """`hawse` on a terminal of its own."""
 
-    def __init__(self, words: list[str], environ: dict[str, str], columns: int = 80, rows: int = 24) -> None:
-        """It has a scrollback, as terminals do."""
+    def __init__(
+        self,
+        words: list[str],
+        environ: dict[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        *,
+        user: tuple[str, ...] = (),
+    ) -> None:
+        """It has a scrollback, as terminals do. user: the words of a program that runs it as another user."""
         environ = {k: v for k, v in environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
         self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "hawse.cli", *words],
+            (user or (sys.executable,))[0],
+            [*(*user, sys.executable)[1:], "-m", "hawse.cli", *words],
             env=environ,
             dimensions=(rows, columns),
             timeout=TIMEOUT_S,
             echo=False,
+            cwd="/" if user else None,
         )
         self.child.delaybeforesend = None
         self.child.delayafterclose = 0

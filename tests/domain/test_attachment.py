@@ -1,3 +1,5 @@
+import pytest
+
 from hawse.domain import attachment as attachments
 from hawse.domain.attachment import STALE_S, Attachment, Mode, Reason, S
 from hawse.domain.effect import CutAttachment
@@ -46,6 +48,12 @@ def test_detaching_cuts_the_link_once() -> None:
 def test_a_lost_link_needs_no_cut() -> None:
     _, effects = attachments.detached(made(), reason=Reason.LOST, now=200.0)
     assert effects == ()
+
+
+@pytest.mark.requirement("S7.2")
+def test_a_ticket_on_its_way_is_cut_too() -> None:
+    _, effects = attachments.detached(made(), reason=Reason.REVOKED, now=101.0)
+    assert effects == (CutAttachment(JobId("j"), AttachmentId("a"), "revoked"),)
 
 
 def test_the_end_of_a_job_cuts_nobody_short() -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawse.domain import attachment, job, session
+from hawse.domain import attachment, grant, job, session
 from hawse.domain.errors import IllegalMove
 from hawse.domain.table import finals, moved, reachable
 
-TABLES = [(session, session.SESSION), (job, job.JOB), (attachment, attachment.ATTACHMENT)]
-IDS = ["session", "job", "attachment"]
+TABLES = [(session, session.SESSION), (job, job.JOB), (attachment, attachment.ATTACHMENT), (grant, grant.GRANT)]
+IDS = ["session", "job", "attachment", "grant"]
 
 
 @pytest.mark.parametrize(("noun", "table"), TABLES, ids=IDS)

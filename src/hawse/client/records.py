@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar
 
-_NEVER_SHARED = {"labels": dict, "policies": dict, "before": dict, "after": dict}
+_NEVER_SHARED = {"labels": dict, "policies": dict, "before": dict, "after": dict, "detail": dict}
 
 
 class Record:
@@ -85,11 +85,13 @@ class JobInfo(Record):
     _fields = (
         "id", "session", "name", "state", "command", "tty", "created_at", "on_lost", "placement", "attempt",
         "incarnation", "pid", "version", "started_at", "ended_at", "grace_s", "stop_reason", "log_end",
+        "on_error", "retries_max", "start_at",
     )  # fmt: skip
     __slots__ = (*_fields, "left_behind", "log", "outcome")
     _defaults = {
         "id": "", "session": "", "name": "", "state": "pending", "tty": False, "created_at": 0.0, "on_lost": "report",
         "placement": "local", "attempt": 1, "incarnation": "", "version": 1, "grace_s": 10.0, "stop_reason": "",
+        "on_error": "report", "retries_max": 0,
     }  # fmt: skip
     id: str
     session: str
@@ -108,6 +110,9 @@ class JobInfo(Record):
     ended_at: float | None
     grace_s: float
     stop_reason: str
+    on_error: str
+    retries_max: int
+    start_at: float | None
     outcome: Outcome | None
     log: LogInfo
     log_end: int | None
@@ -132,11 +137,11 @@ class AttachmentInfo(Record):
 
     __slots__ = _fields = (
         "id", "session", "job", "who", "where", "mode", "state", "created_at", "link_at", "cursor", "version",
-        "detached_at", "reason",
+        "detached_at", "reason", "holds", "fence", "active_at", "detached_by", "via",
     )  # fmt: skip
     _defaults = {
         "id": "", "session": "", "job": "", "who": "", "where": "", "mode": "", "state": "", "created_at": 0.0,
-        "link_at": 0.0, "cursor": 0, "version": 1,
+        "link_at": 0.0, "cursor": 0, "version": 1, "holds": False, "fence": 0, "detached_by": "",
     }  # fmt: skip
     id: str
     session: str
@@ -151,6 +156,11 @@ class AttachmentInfo(Record):
     version: int
     detached_at: float | None
     reason: str | None
+    holds: bool
+    fence: int
+    active_at: float | None
+    detached_by: str
+    via: str | None
 
 
 class Trouble(Record):
@@ -167,7 +177,7 @@ class SessionInfo(Record):
 
     _fields = (
         "id", "project", "alias", "owner", "state", "created_at", "description", "labels", "policies", "lease", "epoch",
-        "version", "ended_at", "end_reason", "ended_by", "last_seq",
+        "version", "ended_at", "end_reason", "ended_by", "last_seq", "lease_until",
     )  # fmt: skip
     __slots__ = (*_fields, "attachments", "jobs", "trouble")
     _defaults = {
@@ -190,6 +200,7 @@ class SessionInfo(Record):
     end_reason: str
     ended_by: str
     last_seq: int
+    lease_until: float | None
     jobs: list[JobInfo]
     attachments: list[AttachmentInfo]
     trouble: Trouble | None
@@ -212,10 +223,13 @@ class SessionInfo(Record):
 
 
 class EventInfo(Record):
-    """One numbered change. seq: 1, 2, 3 ... per session. before, after: the changed fields of the object."""
+    """One numbered change. seq: 1, 2, 3 ... per session. before, after: the changed fields of the object.
+
+    detail: facts of what happened that no object keeps, as of a refusal.
+    """
 
     __slots__ = _fields = (
-        "session", "seq", "time", "kind", "noun", "object", "before", "after", "by", "request",
+        "session", "seq", "time", "kind", "noun", "object", "before", "after", "by", "request", "detail",
     )  # fmt: skip
     _defaults = {"session": "", "seq": 0, "time": 0.0, "kind": "", "noun": "", "object": "", "by": "", "request": ""}
     session: str
@@ -228,6 +242,63 @@ class EventInfo(Record):
     after: dict[str, Any]
     by: str
     request: str
+    detail: dict[str, Any]
+
+
+class GrantInfo(Record):
+    """What somebody may do. principal: None for a link. can: narrows the role. state: live, used, revoked, expired."""
+
+    _fields = (
+        "id", "session", "principal", "role", "state", "created_at", "created_by", "version", "expires_at", "uses",
+        "uses_max", "via",
+    )  # fmt: skip
+    __slots__ = (*_fields, "can")
+    _defaults = {
+        "id": "", "session": "", "role": "observer", "state": "live", "created_at": 0.0, "created_by": "", "version": 1,
+        "uses": 0,
+    }  # fmt: skip
+    id: str
+    session: str
+    principal: str | None
+    role: str
+    state: str
+    created_at: float
+    created_by: str
+    version: int
+    expires_at: float | None
+    uses: int
+    uses_max: int | None
+    via: str | None
+    can: list[str]
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        super().__init__(raw)
+        self.can = list(raw.get("can") or ())
+
+    @property
+    def is_link(self) -> bool:
+        """Is it a link, good for whoever shows its secret?"""
+        return self.principal is None
+
+
+class Link:
+    """A link with its secret, which nobody tells again. Its repr does not show it."""
+
+    __slots__ = ("info", "secret")
+
+    def __init__(self, info: GrantInfo, secret: str) -> None:
+        self.info = info
+        self.secret = secret
+
+
+class Taken:
+    """What was taken back, and whose attachments were cut with it."""
+
+    __slots__ = ("attachments", "grants")
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.grants = [GrantInfo(one) for one in raw.get("grants") or ()]
+        self.attachments = [AttachmentInfo(one) for one in raw.get("attachments") or ()]
 
 
 class Status(Record):

@@ -26,6 +26,7 @@ from hawse.api.rest.desk import Desk
 from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
 from hawse.daemons.folders import listening_socket
+from hawse.daemons.key import kept_key
 from hawse.daemons.log_file import LogFile
 from hawse.domain.errors import InternalError, Invalid, Problem
 from hawse.domain.places import Places
@@ -36,6 +37,7 @@ from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
 
 log = logging.getLogger("hawse.coordinator")
+KEY_FILE = "key"
 POSTGRES = ("postgresql://", "postgres://")
 GC_OBJECTS = 5000  # new ones between two looks for cycles: Python's 700 is less than some tens of requests under way
 
@@ -176,7 +178,14 @@ def made_world(store: Store, clock: Clock, places: Places, *, descriptors: tuple
         environment={"HAWSE_STATE_DIR": places.state},  # so that people, and tests, see whose it is
         descriptors=descriptors,
     )
-    return World(store=store, launcher=LocalLauncher(parent, clock), clock=clock, logs=LogFiles(places.jobs))
+    return World(
+        store=store,
+        launcher=LocalLauncher(parent, clock),
+        clock=clock,
+        logs=LogFiles(places.jobs),
+        owner=f"uid:{os.getuid()}",
+        key=kept_key(f"{places.state}/{KEY_FILE}"),
+    )
 
 
 def facts_of(kind: str, places: Places) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hawse.domain.effect import CutAttachment, Effect
-from hawse.domain.ids import AttachmentId, JobId, SessionId
+from hawse.domain.ids import AttachmentId, GrantId, JobId, SessionId
 from hawse.domain.table import moved
 
 STALE_S = 60.0  # a link that did not come back in this time is lost; the work goes on
@@ -70,6 +70,7 @@ class Attachment:
     when its link last came or went. holds: it has control (at most one living attachment of a job). fence: raised with
     each change of control of its job; a runner refuses older ones. active_at: last input or output taken, as far as
     known. detached_by: the principal who stole its place, took it away, or detached it; empty: itself or the clock.
+    via: the grant that admitted it; None: the session's owner's.
     """
 
     id: AttachmentId
@@ -89,14 +90,32 @@ class Attachment:
     fence: int = 0
     active_at: float | None = None
     detached_by: str = ""
+    via: GrantId | None = None
 
 
 def created(
-    *, id: AttachmentId, session: SessionId, job: JobId, who: str, where: str, mode: Mode, now: float
+    *,
+    id: AttachmentId,
+    session: SessionId,
+    job: JobId,
+    who: str,
+    where: str,
+    mode: Mode,
+    now: float,
+    via: GrantId | None = None,
 ) -> Attachment:
     """It begins without a link: the ticket is on its way to the client."""
     return Attachment(
-        id=id, session=session, job=job, who=who, where=where[:200], mode=mode, state=START, created_at=now, link_at=now
+        id=id,
+        session=session,
+        job=job,
+        who=who,
+        where=where[:200],
+        mode=mode,
+        state=START,
+        created_at=now,
+        link_at=now,
+        via=via,
     )
 
 
@@ -119,13 +138,16 @@ def link_lost(attachment: Attachment, *, cursor: int, now: float) -> Attachment:
 def detached(
     attachment: Attachment, *, reason: Reason, now: float, cursor: int = 0
 ) -> tuple[Attachment, tuple[Effect, ...]]:
-    """It ends; the work goes on. Safe to repeat: the first reason is kept."""
+    """It ends; the work goes on. Safe to repeat: the first reason is kept.
+
+    A stale one is cut, too: its ticket may be on the way, and its runner must refuse it.
+    """
     if attachment.state == S.DETACHED:
         return attachment, ()
     state = moved(ATTACHMENT, attachment.state, E.DETACHED, f"attachment {attachment.id}")
     after = replace(attachment, state=state, reason=reason, detached_at=now, cursor=max(cursor, attachment.cursor))
     cut = CutAttachment(job=attachment.job, attachment=attachment.id, reason=reason.value)
-    return after, (cut,) if attachment.state == S.ATTACHED and reason not in LEAVES_BY_ITSELF else ()
+    return after, () if reason in LEAVES_BY_ITSELF else (cut,)
 
 
 def is_overdue(attachment: Attachment, *, now: float) -> bool:

@@ -8,7 +8,7 @@ its secret gets a grant of his own, made from the link. A stolen id gives nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,7 +19,7 @@ from hawse.domain.table import moved
 CAPABILITIES_MAX = 64
 USES_MAX = 10_000
 GROUP = "group:"
-_PRINCIPAL = re.compile(r"(uid|user|group):[A-Za-z0-9_][A-Za-z0-9._@+-]*")
+_PRINCIPAL = re.compile(r"uid:(0|[1-9][0-9]{0,9})|(user|group):[A-Za-z0-9_][A-Za-z0-9._@+-]*")
 
 
 class Role(StrEnum):
@@ -135,8 +135,8 @@ def created(
     via: GrantId | None = None,
 ) -> Grant:
     """Raises Invalid (a principal, capability, time or count that is none), TooLarge."""
-    if principal is not None and (len(principal) > NAME_LENGTH_MAX or not _PRINCIPAL.fullmatch(principal)):
-        raise Invalid(f"{principal[:NAME_LENGTH_MAX]!r} is no principal: uid:1000, user:alice, group:staff")
+    if principal is not None:
+        checked_principal(principal)
     if expires_at is not None and expires_at <= now:
         raise Invalid("the grant would be over before it begins", next_step="give a time in the future")
     if uses_max is not None and (principal is not None or not 1 <= uses_max <= USES_MAX):
@@ -154,6 +154,13 @@ def created(
         uses_max=uses_max,
         via=via,
     )
+
+
+def checked_principal(text: str) -> str:
+    """The text, if it can name somebody. Raises Invalid."""
+    if len(text) > NAME_LENGTH_MAX or not _PRINCIPAL.fullmatch(text):
+        raise Invalid(f"{text[:NAME_LENGTH_MAX]!r} is no principal: uid:1000, user:alice, group:staff")
+    return text
 
 
 def checked_capabilities(can: Iterable[str], role: Role) -> tuple[str, ...]:
@@ -192,6 +199,37 @@ def allows(grant: Grant, capability: Capability, *, now: float, job: str | None 
         if name == capability and (not only or job is None or only == job):
             return True
     return False
+
+
+def given(grant: Grant) -> Iterator[tuple[Capability, str | None]]:
+    """What it gives, as (capability, the only job or None), whatever its state: for a link what its users will get."""
+    yield Capability.SESSION_SEE, None
+    for text in grant.can or sorted(ROLES[grant.role]):
+        name, _, job = text.partition("@")
+        yield Capability(name), job or None
+
+
+def lacking(own: Iterable[Grant], wanted: Grant, *, now: float) -> Capability | None:
+    """What somebody who has only `own` cannot give, of what `wanted` gives; None: he may give it all.
+
+    Nobody gives more than he has, nor for longer, nor for more jobs.
+    """
+    able = [
+        grant
+        for grant in own
+        if grant.expires_at is None or (wanted.expires_at is not None and wanted.expires_at <= grant.expires_at)
+    ]
+    for capability, job in given(wanted):
+        if not any(_gives(grant, capability, job, now=now) for grant in able):
+            return capability
+    return None
+
+
+def _gives(grant: Grant, capability: Capability, job: str | None, *, now: float) -> bool:
+    """As `allows`; job None: on every job."""
+    if job is not None or not grant.can or capability not in OF_JOBS:
+        return allows(grant, capability, now=now, job=job)
+    return capability.value in grant.can and allows(grant, capability, now=now)
 
 
 def is_expired(grant: Grant, *, now: float) -> bool:

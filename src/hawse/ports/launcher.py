@@ -99,7 +99,22 @@ class Links:
     attachments: Mapping[str, int] = field(default_factory=dict)
 
 
-Report = Started | Ended | Swept | LogChanged | Linked | Unlinked | Links
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A runner refused somebody.
+
+    reason: "ticket_used", "ticket_forged" ..., "read_only" (it typed and may not). attachment: as far as it is known.
+    uid: of the process at the other end. count: so often since the last report of the same.
+    """
+
+    job: str
+    reason: str
+    attachment: str = ""
+    uid: int | None = None
+    count: int = 1
+
+
+Report = Started | Ended | Swept | LogChanged | Linked | Unlinked | Links | Refused
 
 
 class Launcher(Protocol):
@@ -141,7 +156,10 @@ class Launcher(Protocol):
         ...
 
     async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None:
-        """Detach one attachment. Nothing to do: no error."""
+        """Detach one attachment, and let no ticket for it in any more. Its runner is gone: no error.
+
+        Raises Unavailable when the runner lives and can't be reached (ask again).
+        """
         ...
 
     async def forget(self, job: str, attempt: int) -> None:

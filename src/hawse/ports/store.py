@@ -101,6 +101,14 @@ class View(Protocol):
         """By id, ascending, ids greater than `after`; living None: all. 1 <= limit <= 1000, else Invalid."""
         ...
 
+    def sessions_of(
+        self, owner: str, principals: Sequence[str], *, project: str, now: float, own: bool = True, shared: bool = True,
+        living: bool | None = None, after: str = "", limit: int = 100,
+    ) -> list[Session]:  # fmt: skip
+        """As `sessions`: those of a project that `owner` has (own), and those of others in which a live grant names
+        one of the principals and is not over at `now` (shared)."""
+        ...
+
     def session_ids_ended_before(self, time: float, limit: int) -> list[str]:
         """Longest ended first."""
         ...

@@ -8,6 +8,8 @@ DEFAULTS: dict[str, float] = {
     "entries_max": 64,  # connections that said nothing yet; the oldest is cut
     "attachments_max": 256,  # clients of one job; each costs a descriptor and at most one frame
     "nonces_max": 4096,  # tickets live about a minute; more than 60 entries a second is no person
+    "cuts_max": 4096,  # attachments that were cut; as for nonces
+    "refused_s": 60,  # the same refusal is reported once in this time, with a count
     "queue_bytes_max": 256 * 1024,  # notices and answers for one client, not output
     "input_bytes_max": 64 * 1024,  # typed and not yet read by the job; then the client's socket is left alone
     # pacing and slow readers

@@ -15,8 +15,9 @@ import sys
 
 from hawse.runner import kin, runner
 from hawse.runner.connection import Connection
-from hawse.runner.door import listen, peer_uid
+from hawse.runner.door import listen
 from hawse.runner.loop import IN, Loop, Timer
+from hawse.runner.peer import peer_uid
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, WireError
 from hawse.wire.order import Order, parse_spawn

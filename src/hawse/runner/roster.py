@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from hawse.runner.admission import Admission, Refusals
 from hawse.runner.attachment import Attachment, History
+from hawse.runner.peer import peer_uid
 from hawse.runner.restore import outside
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, TicketRefused, WireError
 from hawse.wire.frame import frame
-from hawse.wire.ticket import NonceMemory, Ticket, unseal
+from hawse.wire.ticket import Ticket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +49,11 @@ class Roster:
         self.outcome: dict[str, Any] | None = None
         self._report = report
         self._changed = changed
-        self._nonces = NonceMemory(count_max=int(limits.nonces_max))
+        self._admission = Admission(
+            job=order.job, attempt=order.attempt, secret=order.secret, nonces_max=int(limits.nonces_max),
+            cuts_max=int(limits.cuts_max),
+        )  # fmt: skip
+        self._refusals = Refusals(window_s=limits.refused_s, count_max=int(limits.attachments_max))
         relay.behind = self.behind
         self._parting: set[Connection] = set()
 
@@ -62,6 +68,8 @@ class Roster:
         except WireError as error:
             next_step = ASK_AGAIN if isinstance(error, TicketRefused) else ""
             code = f"ticket_{error.reason}" if isinstance(error, TicketRefused) else error.code
+            if isinstance(error, TicketRefused):
+                self._tell_refused(connection, code, error.attachment)
             connection.say(terminal.error(code, str(error), next_step))
             connection.close()
             return
@@ -73,16 +81,17 @@ class Roster:
         self._report("attached", attachment=attachment.id, mode=attachment.mode, cursor=attachment.cursor)
 
     def _admit(self, text: str) -> Ticket:
-        now = time.time()
-        ticket = unseal(text, self.order.secret, now=now)
-        if ticket.job != self.order.job:
-            raise TicketRefused("job")
-        if ticket.attempt not in (0, self.order.attempt):
-            raise TicketRefused("attempt")
+        ticket = self._admission.admit(text, now=time.time())
         if len(self.present) >= self.limits.attachments_max and ticket.attachment not in self.present:
             raise Malformed(f"this job has {len(self.present)} attachments; no more are possible")
-        self._nonces.use(ticket.nonce, expires=ticket.expires, now=now)
         return ticket
+
+    def _tell_refused(self, connection: Connection, reason: str, attachment: str) -> None:
+        """Somebody tried what he may not: the coordinator tells the session's owner."""
+        uid = peer_uid(connection.sock)
+        count = self._refusals.count(reason, attachment, uid, now=time.monotonic())
+        if count:
+            self._report("refused", reason=reason, attachment=attachment, uid=uid, count=count)
 
     def _start(self, start: int | str, mode: str) -> int | None:
         """The cursor to begin at; None: restore the screen."""
@@ -186,6 +195,8 @@ class Roster:
             self.job.end_input()
 
     def _refuse(self, attachment: Attachment, kind: str, detail: str) -> None:
+        if kind == "read_only":
+            self._tell_refused(attachment.connection, kind, attachment.id)
         if not attachment.told_refused:  # once: a held-down key is no reason for a thousand notices
             attachment.told_refused = True
             attachment.connection.say(terminal.notice(kind, detail))
@@ -300,7 +311,8 @@ class Roster:
     # -- leaving ------------------------------------------------------------------------------------------------------
 
     def detach(self, id: str, reason: str, words: str) -> bool:
-        """Cut one attachment and tell it why. False: there is none."""
+        """Cut one attachment, tell it why, and let no ticket for it in any more. False: there is none."""
+        self._admission.cut(id, now=time.time())
         attachment = self.present.get(id)
         if attachment is None:
             return False

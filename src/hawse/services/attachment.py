@@ -8,11 +8,12 @@ from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import Attachment, Mode, Reason
 from hawse.domain.errors import Invalid, LimitReached, NotFound
+from hawse.domain.grant import Capability, Grant
 from hawse.domain.ids import RANDOM_BYTES, AttachmentId, checked_text, is_uuid, uuid7
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
-from hawse.services.gate import attachment_of, job_of, session_of
+from hawse.services.gate import able, attachment_of, denied, grant_of, is_permitted, job_at, session_of, visible
 from hawse.services.world import Caller, World
 from hawse.wire.ticket import Ticket, seal
 
@@ -20,6 +21,7 @@ ATTACHMENTS_MAX = 1000  # living ones of one session
 TICKET_S = 60.0  # a ticket is used at once; a minute forgives a slow machine
 NONCE_BYTES = 16
 READ = "read"
+NEEDS = {Mode.CONTROL: Capability.JOB_CONTROL, Mode.WATCH: Capability.JOB_WATCH, READ: Capability.JOB_READ}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ async def attach(
 ) -> Admission:
     """Admit the caller to a job's runner: record the attachment, hand out a single-use ticket.
 
-    mode: "control", "watch", or "read" (follows the log; no attachment is recorded). job None: see `chosen_job`.
+    mode: "control", "watch", or "read" (follows the log; no attachment of the owner's is recorded; of others it is, as
+    watching, so that it can be cut). job None: see `chosen_job`.
     resume: the attachment to go on with after its link broke; when it has ended meanwhile, a new one is made.
     Raises NotFound, Denied, Invalid, LimitReached.
     If cancelled: an attachment that nobody links to is lost after a minute.
@@ -57,23 +60,23 @@ async def attach(
     checked_text(where, "the place")
     if resume is not None:
         _check_id(resume)
+    needed = NEEDS[mode]
     now = world.clock.now()
     fresh = AttachmentId(uuid7(now, world.clock.random(RANDOM_BYTES)))
 
     def verb(unit: Unit) -> tuple[Job, Attachment | None, str]:
-        session = session_of(unit, caller, session_name)
-        found = chosen_job(unit, session, job)
+        session, found = chosen_job(unit, caller, session_name, job, needed)
         if found.state == jobs.S.ENDED:
             return found, None, ""
         secret = unit.order(found.id).secret
-        if mode == READ:
-            return found, None, secret
-        return found, _attachment(unit, caller, session, found, Mode(mode), where, resume, fresh, now), secret
+        via = grant_of(unit, caller, session, needed, job=found.name) if session.owner != caller.principal else None
+        kept = Mode.WATCH if mode == READ else Mode(mode)
+        return found, _attachment(unit, caller, session, found, kept, where, resume, fresh, now, via), secret
 
-    if mode == READ:
-        found, attachment, secret = await world.store.read(lambda view: _reading(view, caller, session_name, job))
-    else:
-        found, attachment, secret = await world.store.write(verb)
+    answer = await world.store.read(lambda view: _reading(view, caller, session_name, job)) if mode == READ else None
+    if answer is None:
+        answer = await world.store.write(verb)
+    found, attachment, secret = answer
     if not secret:
         return Admission(found, None, "", "")
     ticket = Ticket(
@@ -87,8 +90,13 @@ async def attach(
     return Admission(found, attachment, world.launcher.address(found.id), seal(ticket, bytes.fromhex(secret)))
 
 
-def _reading(view: View, caller: Caller, session_name: str, job: str | None) -> tuple[Job, Attachment | None, str]:
-    found = chosen_job(view, session_of(view, caller, session_name), job)
+def _reading(
+    view: View, caller: Caller, session_name: str, job: str | None
+) -> tuple[Job, Attachment | None, str] | None:
+    """What the owner needs to read; None: somebody else reads, and that is recorded."""
+    session, found = chosen_job(view, caller, session_name, job, Capability.JOB_READ)
+    if session.owner != caller.principal:
+        return None
     return found, None, "" if found.state == jobs.S.ENDED else view.order(found.id).secret
 
 
@@ -102,35 +110,48 @@ def _attachment(
     resume: str | None,
     fresh: AttachmentId,
     now: float,
+    via: Grant | None,
 ) -> Attachment:
     living = unit.attachments(session.id)
     for known in living:
-        if known.id == resume and known.job == job.id and known.who == caller.principal and known.mode == mode:
+        mine = known.who == caller.principal and known.via == (via.id if via else None)
+        if known.id == resume and known.job == job.id and mine and known.mode == mode:
             return known
     if len(living) >= ATTACHMENTS_MAX:
         raise LimitReached(
             f"session {session.name} has {len(living)} attachments; at most {ATTACHMENTS_MAX} are possible"
         )
     made = attachments.created(
-        id=fresh, session=session.id, job=job.id, who=caller.principal, where=where, mode=mode, now=now
+        id=fresh,
+        session=session.id,
+        job=job.id,
+        who=caller.principal,
+        where=where,
+        mode=mode,
+        now=now,
+        via=via.id if via else None,
     )
     kept = unit.change(None, made, kind="attachment.created", by=caller.principal)
     assert isinstance(kept, Attachment)
     return kept
 
 
-def chosen_job(view: View, session: Session, name: str | None) -> Job:
-    """The named job; without a name the newest living one with a terminal, else the newest living, else the newest.
+def chosen_job(
+    view: View, caller: Caller, session_name: str, name: str | None, capability: Capability
+) -> tuple[Session, Job]:
+    """The session and the named job; without a name, of those on which the caller has the capability, the newest living
+    one with a terminal, else the newest living, else the newest.
 
-    Raises NotFound when the session has none.
+    Raises NotFound (also when there is none), Denied.
     """
     if name is not None:
-        return job_of(view, session, name)
-    all_jobs = view.jobs(session.id)
+        return job_at(view, caller, session_name, name, capability)
+    session = session_of(view, caller, session_name, capability)
+    all_jobs = list(filter(able(view, caller, session, capability), view.jobs(session.id)))
     if not all_jobs:
         raise NotFound(f"session {session.name} has no job yet", next_step=f"hawse run {session.name} -- COMMAND")
     living = [job for job in all_jobs if job.state in jobs.LIVING]
-    return ([job for job in living if job.tty] or living or all_jobs)[-1]
+    return session, ([job for job in living if job.tty] or living or all_jobs)[-1]
 
 
 def _check_id(id: str) -> None:
@@ -139,13 +160,18 @@ def _check_id(id: str) -> None:
 
 
 async def detach(world: World, caller: Caller, session_name: str, id: str) -> Attachment:
-    """End one attachment; the work goes on. Safe to repeat. Raises NotFound, Denied."""
+    """End one attachment, one's own or with attachment:detach anybody's; the work goes on. Safe to repeat.
+
+    Raises NotFound, Denied.
+    """
     now = world.clock.now()
 
     def verb(unit: Unit) -> Attachment:
         session = session_of(unit, caller, session_name)
         _check_id(id)
         attachment = attachment_of(unit, session, id)
+        if attachment.who != caller.principal and not is_permitted(unit, caller, session, Capability.ATTACHMENT_DETACH):
+            raise denied(unit, caller, session, Capability.ATTACHMENT_DETACH)
         after, effects = attachments.detached(attachment, reason=Reason.ASKED, now=now)
         if after is attachment:
             return attachment
@@ -157,5 +183,11 @@ async def detach(world: World, caller: Caller, session_name: str, id: str) -> At
 
 
 async def page(world: World, caller: Caller, session_name: str) -> list[Attachment]:
-    """The living attachments of a session."""
-    return await world.store.read(lambda view: view.attachments(session_of(view, caller, session_name).id))
+    """The living attachments to those jobs of a session that the caller may know of."""
+
+    def query(view: View) -> list[Attachment]:
+        session = session_of(view, caller, session_name)
+        shown = {job.id for job in filter(visible(view, caller, session), view.jobs(session.id))}
+        return [one for one in view.attachments(session.id) if one.job in shown]
+
+    return await world.store.read(query)

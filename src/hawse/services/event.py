@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hawse.domain.errors import Invalid
 from hawse.domain.event import Event
+from hawse.domain.grant import Capability
 from hawse.domain.session import LIVING
 from hawse.ports.store import View
 from hawse.services.gate import session_of
@@ -23,9 +26,23 @@ async def page(world: World, caller: Caller, session_name: str, *, after: int, l
         raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
 
     def query(view: View) -> tuple[list[Event], bool]:
-        session = session_of(view, caller, session_name)
+        session = session_of(view, caller, session_name, Capability.EVENT_READ)
         found = view.events(session.id, after=after, limit=limit)
         return found, session.state in LIVING or len(found) == limit
+
+    return await world.store.read(query)
+
+
+async def followed(world: World, caller: Caller, session_name: str) -> tuple[str, int]:
+    """The id of the session whose feed the caller may read now, and the number of its last event.
+
+    Raises NotFound, Denied.
+    """
+    caller = replace(caller, now=world.clock.now())
+
+    def query(view: View) -> tuple[str, int]:
+        session = session_of(view, caller, session_name, Capability.EVENT_READ)
+        return session.id, view.last_seq(session.id)
 
     return await world.store.read(query)
 
@@ -35,5 +52,5 @@ async def wait(world: World, caller: Caller, session_name: str, *, after: int, t
 
     the session's last seq, or `after` when the time is over. Raises NotFound, Denied.
     """
-    session = await world.store.read(lambda view: session_of(view, caller, session_name))
+    session = await world.store.read(lambda view: session_of(view, caller, session_name, Capability.EVENT_READ))
     return await world.store.wait_event(session.id, after=after, timeout_s=timeout_s)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hawse.domain.attachment import Attachment
 from hawse.domain.errors import Conflict, Denied, NotFound
-from hawse.domain.grant import Capability, allows
+from hawse.domain.grant import OF_JOBS, Capability, Grant, allows
 from hawse.domain.ids import checked_name, is_uuid
 from hawse.domain.job import Job
 from hawse.domain.session import Session
@@ -29,22 +29,66 @@ def session_of(
             session = view.session_named(caller.project, checked_name(name, "the session's name"))
     caller.about(session.id)
     if not is_permitted(view, caller, session, capability, job=job):
-        sees = capability != Capability.SESSION_SEE and is_permitted(view, caller, session, Capability.SESSION_SEE)
-        detail = f"you may not {capability} in session {name}" if sees else f"session {name} belongs to somebody else"
-        raise Denied(detail, next_step="its owner can share it: hawse share", session=session.id, capability=capability)
+        raise denied(view, caller, session, capability, job=job, asked=name)
     return session
+
+
+def denied(
+    view: View, caller: Caller, session: Session, capability: Capability, *, job: str | None = None, asked: str = ""
+) -> Denied:
+    """The refusal, in words that tell no more than the caller may see. asked: the session as he named it."""
+    if capability == Capability.SESSION_SEE or not is_permitted(view, caller, session, Capability.SESSION_SEE):
+        detail = f"session {asked or session.id} belongs to somebody else"
+    else:
+        detail = f"you may not {capability} in session {session.name}" + (f", job {job}" if job is not None else "")
+    next_step = "its owner can share it: hawse share"
+    if capability == Capability.JOB_CONTROL and is_permitted(view, caller, session, Capability.JOB_WATCH, job=job):
+        next_step = f"to look: hawse attach {session.name} --watch"
+    return Denied(detail, next_step=next_step, session=session.id, capability=capability.value)
 
 
 def is_permitted(
     view: View, caller: Caller, session: Session, capability: Capability, *, job: str | None = None
 ) -> bool:
     """Is the caller the owner, or is there a live grant for one of the caller's principals that allows this?"""
+    return session.owner == caller.principal or grant_of(view, caller, session, capability, job=job) is not None
+
+
+def grant_of(
+    view: View, caller: Caller, session: Session, capability: Capability, *, job: str | None = None
+) -> Grant | None:
+    """The first live grant for one of the caller's principals that allows this. The owner needs none."""
+    for grant in view.grants(session.id):
+        if grant.principal in caller.principals and allows(grant, capability, now=caller.now, job=job):
+            return grant
+    return None
+
+
+def able(view: View, caller: Caller, session: Session, *capabilities: Capability) -> Callable[[Job], bool]:
+    """Which jobs the caller has one of these capabilities on; the grants are read once."""
     if session.owner == caller.principal:
-        return True
-    return any(
-        grant.principal in caller.principals and allows(grant, capability, now=caller.now, job=job)
-        for grant in view.grants(session.id)
+        return lambda job: True
+    mine = [grant for grant in view.grants(session.id) if grant.principal in caller.principals]
+    return lambda job: any(
+        allows(grant, capability, now=caller.now, job=job.name) for grant in mine for capability in capabilities
     )
+
+
+def visible(view: View, caller: Caller, session: Session) -> Callable[[Job], bool]:
+    """Which jobs the caller may know of: those on which he may do anything."""
+    return able(view, caller, session, *OF_JOBS)
+
+
+def job_at(view: View, caller: Caller, session_name: str, name: str, capability: Capability) -> tuple[Session, Job]:
+    """The session and the job of this id or name, if the caller has the capability on that very job.
+
+    Raises Invalid, NotFound, Denied.
+    """
+    session = session_of(view, caller, session_name, capability)
+    job = job_of(view, session, name)
+    if not is_permitted(view, caller, session, capability, job=job.name):
+        raise denied(view, caller, session, capability, job=job.name)
+    return session, job
 
 
 def job_of(view: View, session: Session, name: str) -> Job:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import Clash, IllegalMove, Invalid, LimitReached, NotFound
+from hawse.domain.grant import Capability
 from hawse.domain.ids import RANDOM_BYTES, JobId, uuid7
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
 from hawse.services import order as orders
-from hawse.services.gate import job_of, session_of
+from hawse.services.gate import job_at, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
 
@@ -47,7 +48,7 @@ async def run(world: World, caller: Caller, session_name: str, spec: JobSpec) ->
     fresh, now = fresh_ids(world), world.clock.now()
 
     def verb(unit: Unit) -> Job:
-        session = session_of(unit, caller, session_name)
+        session = session_of(unit, caller, session_name, Capability.JOB_RUN)
         if session.state not in (sessions.S.ACTIVE, sessions.S.WAITING):
             raise IllegalMove(
                 f"session {session.name} is {session.state}; it takes no more jobs",
@@ -93,12 +94,17 @@ def _free_name(unit: Unit, session: Session, spec: JobSpec) -> str:
 
 async def get(world: World, caller: Caller, session_name: str, name: str) -> Job:
     """One job. Raises NotFound, Denied."""
-    return await world.store.read(lambda view: job_of(view, session_of(view, caller, session_name), name))
+    return await world.store.read(lambda view: job_at(view, caller, session_name, name, Capability.JOB_READ)[1])
 
 
 async def page(world: World, caller: Caller, session_name: str) -> list[Job]:
-    """All jobs of a session, by age (at most JOBS_MAX)."""
-    return await world.store.read(lambda view: view.jobs(session_of(view, caller, session_name).id))
+    """The jobs of a session that the caller may know of, by age (at most JOBS_MAX)."""
+
+    def query(view: View) -> list[Job]:
+        session = session_of(view, caller, session_name)
+        return list(filter(visible(view, caller, session), view.jobs(session.id)))
+
+    return await world.store.read(query)
 
 
 async def wait(world: World, caller: Caller, session_name: str, name: str, *, until: str, timeout_s: float) -> Job:
@@ -115,7 +121,7 @@ async def wait(world: World, caller: Caller, session_name: str, name: str, *, un
     while True:
 
         def query(view: View) -> tuple[Job, int]:
-            job = job_of(view, session_of(view, caller, session_name), name)
+            _, job = job_at(view, caller, session_name, name, Capability.JOB_READ)
             return job, view.last_seq(job.session)
 
         job, seq = await world.store.read(query)
@@ -132,7 +138,7 @@ async def stop(
     """SIGTERM, grace, SIGKILL of everything the job started. Safe to repeat. Raises NotFound, Denied, Invalid."""
 
     def verb(unit: Unit) -> Job:
-        job = job_of(unit, session_of(unit, caller, session_name), name)
+        _, job = job_at(unit, caller, session_name, name, Capability.JOB_STOP)
         after, effects = jobs.stop_asked(job, grace_s=grace_s, reason=reason)
         if after is job:
             return job
@@ -151,7 +157,7 @@ async def signal(world: World, caller: Caller, session_name: str, name: str, sig
     Raises NotFound, Denied, Invalid, IllegalMove, Unavailable.
     """
     number = signal_number(signal_name)
-    job = await get(world, caller, session_name, name)
+    job = await world.store.read(lambda view: job_at(view, caller, session_name, name, Capability.JOB_SIGNAL)[1])
     if job.state not in (jobs.S.RUNNING, jobs.S.STOPPING):
         raise IllegalMove(f"job {job.name} is {job.state}; it can't be signalled")
     try:

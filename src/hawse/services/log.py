@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 
 from hawse.domain.errors import Invalid, NotFound
+from hawse.domain.grant import Capability
 from hawse.domain.job import Job, OutcomeKind, S
 from hawse.ports.log import Moment, Piece, Screen, Timing
 from hawse.services.attachment import chosen_job
-from hawse.services.gate import session_of
 from hawse.services.world import Caller, World
 
 PIECE_BYTES_MAX = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ async def read(
         raise Invalid(f"from and since are not negative; tail is 0 to {TAIL_LINES_MAX}")
     if not 1 <= bytes_max <= PIECE_BYTES_MAX:
         raise Invalid(f"limit {bytes_max} is not within 1 to {PIECE_BYTES_MAX}")
-    found = await world.store.read(lambda view: chosen_job(view, session_of(view, caller, session_name), job))
+    _, found = await world.store.read(lambda view: chosen_job(view, caller, session_name, job, Capability.JOB_READ))
 
     def piece() -> Piece:
         start = offset or 0
@@ -105,7 +105,7 @@ async def timing(
     """
     if offset < 0 or skip < 0 or not 1 <= limit <= MOMENTS_MAX:
         raise Invalid(f"from and skip are not negative; limit is 1 to {MOMENTS_MAX}")
-    found = await world.store.read(lambda view: chosen_job(view, session_of(view, caller, session_name), job))
+    _, found = await world.store.read(lambda view: chosen_job(view, caller, session_name, job, Capability.JOB_READ))
 
     def moments() -> Timing:
         try:
@@ -127,7 +127,7 @@ async def screen(
     """
     if offset < 0:
         raise Invalid("at is not negative")
-    found = await world.store.read(lambda view: chosen_job(view, session_of(view, caller, session_name), job))
+    _, found = await world.store.read(lambda view: chosen_job(view, caller, session_name, job, Capability.JOB_READ))
     try:
         return found, await asyncio.to_thread(world.logs.screen, found.id, offset=offset)
     except NotFound:

@@ -15,12 +15,23 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
-from hawse.domain.effect import NAMES, CutAttachment, ForgetRunner, RemoveHistory, StartJob, StopJob, SweepJob
+from hawse.domain.effect import (
+    NAMES,
+    CheckClock,
+    CutAttachment,
+    ForgetRunner,
+    RemoveHistory,
+    StartJob,
+    StopJob,
+    SweepJob,
+)
 from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
 from hawse.ports.store import Order, Pending, Unit, View
+from hawse.services import grant as grants
+from hawse.services import refusal as refusals
 from hawse.services import report as reports
 from hawse.services.session import settle
 from hawse.services.world import World
@@ -211,6 +222,10 @@ class Reconciler:
                 await launcher.cut(id, attachment, reason=reason, message="")
             case ForgetRunner(job=id, attempt=attempt):
                 await launcher.forget(id, attempt)
+            case CheckClock(session=session, clock=grants.CLOCK):
+                await grants.expire(self.world, session)
+            case CheckClock(session=session, clock=refusals.CLOCK):
+                await self.world.refusals.flush(self.world.store, session, now=self.world.clock.now())
             case RemoveHistory(session=session):
                 await self._remove(session)
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import Attachment, Reason
-from hawse.domain.effect import Effect, ForgetRunner
+from hawse.domain.effect import CutAttachment, Effect, ForgetRunner
 from hawse.domain.errors import NotFound
+from hawse.domain.grant import Capability
 from hawse.domain.job import Job
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Started, Swept, Unlinked
-from hawse.ports.store import Unit
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Started, Swept, Unlinked
+from hawse.ports.store import Unit, View
 from hawse.services.job import INCARNATION_BYTES
+from hawse.services.refusal import Refusal
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -21,6 +23,9 @@ BY = "runner"
 
 async def take(world: World, report: Report) -> None:
     """Commit what the report says. A job or attachment that is gone is no error. Raises Unavailable (take it again)."""
+    if isinstance(report, Refused):
+        await _refused(world, report)
+        return
     now, incarnation = world.clock.now(), world.clock.random(INCARNATION_BYTES).hex()
 
     def verb(unit: Unit) -> None:
@@ -61,6 +66,27 @@ def plain(report: Report) -> Report:
             return replace(report, log=replace(report.log, cause="cannot be stored; coordinator.log tells more"))
         case _:
             return report
+
+
+async def _refused(world: World, report: Refused) -> None:
+    def query(view: View) -> Refusal:
+        session = view.job(report.job).session
+        uid = "" if report.uid is None else f"uid:{report.uid}"
+        by, where = uid or "somebody", ""
+        if report.attachment:
+            try:
+                known = view.attachment(report.attachment)
+                by, where = uid or known.who, f"attachment of {known.who}, {known.where}"
+            except NotFound:
+                where = f"attachment {report.attachment}"
+        verb = Capability.JOB_CONTROL if report.reason == "read_only" else Capability.JOB_WATCH
+        return Refusal(session, by, verb.value, f"runner: {report.reason}", where, report.count)
+
+    try:
+        told = await world.store.read(query)
+    except NotFound:
+        return
+    await world.refusals.record(world.store, told, now=world.clock.now())
 
 
 def _when(at: float | None, now: float) -> float:
@@ -141,8 +167,16 @@ def _over(unit: Unit, job: Job, after: Job, effects: tuple[Effect, ...], now: fl
 
 def _linked(unit: Unit, id: str, now: float) -> None:
     attachment = unit.attachment(id)
-    if attachment.state != attachments.S.ATTACHED:
+    if attachment.state == attachments.S.DETACHED:  # its ticket was faster than its cut, or the runner forgot that
+        _cut_again(unit, attachment)
+    elif attachment.state != attachments.S.ATTACHED:
         _change(unit, attachment, attachments.linked(attachment, now=now), "attachment.linked")
+
+
+def _cut_again(unit: Unit, attachment: Attachment) -> None:
+    reason = attachment.reason or Reason.LOST
+    if reason not in attachments.LEAVES_BY_ITSELF:
+        unit.add_effects(attachment.session, (CutAttachment(attachment.job, attachment.id, reason.value),))
 
 
 def _unlinked(unit: Unit, report: Unlinked, now: float) -> None:
@@ -163,6 +197,13 @@ def _unlinked(unit: Unit, report: Unlinked, now: float) -> None:
 
 def _links(unit: Unit, report: Links, now: float) -> None:
     job = unit.job(report.job)
+    living = {one.id for one in unit.attachments(job.session)}
+    for id in report.attachments:
+        if id not in living:
+            try:
+                _cut_again(unit, unit.attachment(id))
+            except NotFound:
+                continue  # a reader of the owner's: it is not recorded
     for attachment in unit.attachments(job.session):
         if attachment.job != report.job:
             continue

@@ -9,17 +9,19 @@ from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
-from hawse.domain.errors import Invalid
+from hawse.domain.errors import Denied, Invalid
+from hawse.domain.grant import Capability
 from hawse.domain.ids import RANDOM_BYTES, JobId, SessionId, uuid7
 from hawse.domain.job import Job
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Unit, View
 from hawse.services import job as job_verbs
-from hawse.services.gate import check_version, session_of
+from hawse.services.gate import check_version, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
 
 PAGE_MAX = 1000
+WHOSE = ("mine", "shared", "all")
 UNCHANGED = object()
 
 
@@ -36,7 +38,10 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session with what is in it: all jobs by age, living attachments, and the number of its last event."""
+    """A session with what is in it: jobs by age, living attachments, and the number of its last event.
+
+    Of jobs and attachments only what the caller may know of (see gate.visible).
+    """
 
     session: Session
     jobs: tuple[Job, ...]
@@ -44,19 +49,34 @@ class SessionView:
     last_seq: int
 
 
-def viewed(view: View, session: Session) -> SessionView:
-    return SessionView(
-        session, tuple(view.jobs(session.id)), tuple(view.attachments(session.id)), view.last_seq(session.id)
-    )
+def viewed(view: View, caller: Caller, session: Session) -> SessionView:
+    """The session as the caller may see it."""
+    return _seen(view, caller, session, view.jobs(session.id), view.attachments(session.id))
+
+
+def _seen(
+    view: View, caller: Caller, session: Session, all_jobs: list[Job], everybody: list[Attachment]
+) -> SessionView:
+    seq = view.last_seq(session.id)
+    if session.owner == caller.principal:
+        return SessionView(session, tuple(all_jobs), tuple(everybody), seq)
+    shown = tuple(filter(visible(view, caller, session), all_jobs))
+    ids = {job.id for job in shown}
+    return SessionView(session, shown, tuple(one for one in everybody if one.job in ids), seq)
 
 
 async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
     """Create a session, and its first job in the same transaction.
 
-    Raises Invalid, TooLarge, Clash (a living session of the project has the alias).
+    Raises Invalid, TooLarge, Clash (a living session of the project has the alias), Denied (see World.owner).
     If cancelled: it may or may not have been created; asking again with the same request id gives the first answer.
     """
     spec = checked(new.job) if new.job is not None else None
+    if world.owner not in ("", caller.principal):
+        raise Denied(
+            f"jobs run as {world.owner} here, so only {world.owner} starts sessions here",
+            next_step="start a coordinator of your own: hawse new without --server",
+        )
     now = world.clock.now()
     id = SessionId(uuid7(now, world.clock.random(RANDOM_BYTES)))
     job_ids = job_verbs.fresh_ids(world)
@@ -77,30 +97,43 @@ async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
         unit.change(None, session, kind="session.created", by=caller.principal, request=caller.request_id)
         if spec is not None:
             job_verbs.add(unit, caller, session, spec, job_ids, now)
-        return viewed(unit, session)
+        return viewed(unit, caller, session)
 
     return await once(world, caller, verb)
 
 
 async def get(world: World, caller: Caller, name: str) -> SessionView:
     """One session with what is in it. Raises NotFound, Denied."""
-    return await world.store.read(lambda view: viewed(view, session_of(view, caller, name)))
+    return await world.store.read(lambda view: viewed(view, caller, session_of(view, caller, name)))
 
 
-async def page(world: World, caller: Caller, *, living: bool | None, after: str, limit: int) -> list[SessionView]:
-    """The caller's sessions by age, from behind the id `after`. Raises Invalid."""
+async def page(
+    world: World, caller: Caller, *, living: bool | None, after: str, limit: int, whose: str = "all"
+) -> list[SessionView]:
+    """The sessions that the caller may see, by age, from behind the id `after`. Raises Invalid.
+
+    whose: "mine", "shared" (others' that are shared with the caller), "all".
+    """
+    if whose not in WHOSE:
+        raise Invalid(f"{whose!r} is none of {', '.join(WHOSE)}")
     if not 1 <= limit <= PAGE_MAX:
         raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
 
     def query(view: View) -> list[SessionView]:
-        found = view.sessions(project=caller.project, living=living, after=after, limit=limit)
+        found = view.sessions_of(
+            caller.principal,
+            sorted(caller.principals),
+            project=caller.project,
+            now=caller.now,
+            own=whose != "shared",
+            shared=whose != "mine",
+            living=living,
+            after=after,
+            limit=limit,
+        )
         ids = [session.id for session in found]
         their_jobs, their_attachments = view.jobs_of(ids), view.attachments_of(ids)
-        return [
-            SessionView(s, tuple(their_jobs[s.id]), tuple(their_attachments[s.id]), view.last_seq(s.id))
-            for s in found
-            if s.owner == caller.principal
-        ]
+        return [_seen(view, caller, s, their_jobs[s.id], their_attachments[s.id]) for s in found]
 
     return await world.store.read(query)
 
@@ -121,7 +154,7 @@ async def describe(
     """
 
     def verb(unit: Unit) -> SessionView:
-        before = session_of(unit, caller, name)
+        before = session_of(unit, caller, name, Capability.SESSION_DESCRIBE)
         check_version(before, version)
         after = sessions.described(before, description=description, labels=labels)
         if alias is not UNCHANGED:
@@ -129,7 +162,7 @@ async def describe(
             after = sessions.renamed(after, alias)
         kept = unit.change(before, after, kind="session.described", by=caller.principal, request=caller.request_id)
         assert isinstance(kept, Session)
-        return viewed(unit, kept)
+        return viewed(unit, caller, kept)
 
     return await once(world, caller, verb)
 
@@ -151,12 +184,13 @@ async def end(
     now = world.clock.now()
 
     def verb(unit: Unit) -> SessionView:
-        session = session_of(unit, caller, name)
+        session = session_of(unit, caller, name, Capability.SESSION_END)
         check_version(session, version)
         if session.state == sessions.S.ENDED:
-            return viewed(unit, session)
+            return viewed(unit, caller, session)
         return viewed(
             unit,
+            caller,
             drain(
                 unit, session, by=caller.principal, reason=reason, grace_s=grace_s, now=now, request=caller.request_id
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
 from hawse.ports.meter import EffectMeter
 from hawse.ports.store import Answer, Store, Unit
+from hawse.services.refusal import Refusals
 from hawse.services.trouble import Troubles
 
 T = TypeVar("T")
@@ -21,12 +23,20 @@ PROJECT_DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports behind all verbs. One per coordinator. effects: by kind, how they were done by this process."""
+    """The ports behind all verbs. One per coordinator.
+
+    owner: the only principal who may start sessions, since all jobs run as him; empty: everybody may. key: for the
+    keyed hashes of links; one that was not given lasts as long as this object. refusals: what was refused lately.
+    effects: by kind, how they were done by this process.
+    """
 
     store: Store
     launcher: Launcher
     clock: Clock
     logs: LogReader
+    owner: str = ""
+    key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    refusals: Refusals = field(default_factory=Refusals, repr=False)
     troubles: Troubles = field(default_factory=Troubles)
     effects: dict[str, EffectMeter] = field(default_factory=dict)
 

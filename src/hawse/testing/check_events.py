@@ -1,8 +1,8 @@
 """Public check: replaying a session's events gives its present state, for every session that a coordinator knows.
 
-    check_events(ask)       # through REST: what users see. ask(target) -> the decoded JSON of GET target
-    check_view(view)        # a store's: all rows, also of attachments that have been detached
-    check_file(path)        # a SQLite store that nobody serves any more; how many sessions it holds
+check_events(ask)       # through REST: what users see. ask(target) -> the decoded JSON of GET target
+check_view(view)        # a store's: all rows, also of attachments that have been detached
+check_file(path)        # a SQLite store that nobody serves any more; how many sessions it holds
 """
 
 from __future__ import annotations

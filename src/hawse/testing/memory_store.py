@@ -117,6 +117,20 @@ class MemoryView:
         )  # fmt: skip
         return _paged(found, limit)
 
+    def sessions_of(
+        self, owner: str, principals: Sequence[str], *, project: str, now: float, own: bool = True, shared: bool = True,
+        living: bool | None = None, after: str = "", limit: int = 100,
+    ) -> list[Session]:  # fmt: skip
+        live = [g for g in self._every(Grant) if g.state in grants.LIVING and not grants.is_expired(g, now=now)]
+        granted = {grant.session for grant in live if grant.principal in principals}
+        found = (
+            s for s in self._every(Session)
+            if s.id > after and living in (None, s.state in sessions.LIVING)
+            and ((own and s.owner == owner and s.project == project)
+                 or (shared and s.owner != owner and s.id in granted))
+        )  # fmt: skip
+        return _paged(found, limit)
+
     def session_ids_ended_before(self, time: float, limit: int) -> list[str]:
         ended = [(s.ended_at, s.id) for s in self._every(Session) if s.ended_at is not None and s.ended_at < time]
         return [id for _, id in sorted(ended)[:limit]]

@@ -39,9 +39,10 @@ class SimRunner:
 
 
 class SimHost:
-    """Where jobs run. seed: decides how long each runs and how it ends."""
+    """Where jobs run. seed: decides how each ends, and how long it runs where lives_s does not say."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, lives_s: float | None = None) -> None:
+        self._lives_s = lives_s
         self._random = random.Random(seed)
         self.runners: dict[tuple[str, int], SimRunner] = {}  # by (job, attempt): the claims
         self.started: list[tuple[str, int]] = []  # every time a command was executed
@@ -54,6 +55,7 @@ class SimHost:
         key = start.job, start.attempt
         if key not in self.runners:
             life = self._random.choice([0.0, 0.01, self._random.uniform(0.1, 60), self._random.uniform(60, 1e5), 1e9])
+            life = life if self._lives_s is None else self._lives_s
             runner = SimRunner(start, life, self._random.random() < 0.2, self.boot, next(self._pids))
             runner.leftover_s = self._random.choice([0.0, 0.0, 0.2, 20.0, 1e9])
             assert not self.leftovers(start.job), "an attempt was started beside what an earlier one left"

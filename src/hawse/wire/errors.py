@@ -3,7 +3,7 @@
 WireError
 ├── FrameTooLarge     the peer announced more than was allowed; nothing of it was read
 ├── Malformed         the bytes do not mean what their type says
-└── TicketRefused     a ticket that does not open this door; `reason` says why in one word
+└── TicketRefused     a ticket that does not open this door; `reason` is why, `attachment` whose it is if proven
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ class TicketRefused(WireError):
         "used": "the ticket was used before",
         "job": "the ticket is for another job",
         "attempt": "the ticket is for another attempt of this job",
+        "cut": "the attachment that the ticket is for was detached",
         "full": "too many tickets were used in a short time; try again in a minute",
     }
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, attachment: str = "") -> None:
         super().__init__(self.SENTENCES.get(reason, reason))
         self.reason = reason
+        self.attachment = attachment

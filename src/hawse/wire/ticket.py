@@ -93,7 +93,7 @@ def unseal(text: str, secret: bytes, *, now: float) -> Ticket:
     except (ValueError, Malformed):
         raise TicketRefused("malformed") from None
     if ticket.expires <= now:
-        raise TicketRefused("expired")
+        raise TicketRefused("expired", ticket.attachment)
     return ticket
 
 

@@ -209,6 +209,8 @@ class LocalLauncher:
         if link is not None:
             with suppress(NotFound):
                 await link.command("detach", attachment=attachment, reason=reason, message=message)
+        elif job in self._followers and not self._followers[job].done():
+            raise Unavailable(f"the runner of job {job} is not reached just now")
 
     async def forget(self, job: str, attempt: int) -> None:
         link = self._links.get(job)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hawse.domain.ids import storable
 from hawse.domain.job import LogState, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Report, Start, Started, Unlinked
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Start, Started, Unlinked
 
 LEFT_BEHIND_MAX = 100
 COMMAND_LENGTH_MAX = 200
@@ -37,8 +37,21 @@ def reports(start: Start, value: Mapping[str, Any], *, now: float) -> list[Repor
                     _count(value.get("cursor")),
                 )
             ]
+        case "refused":
+            return [_refused(start, value)]
         case _:
             return []
+
+
+def _refused(start: Start, value: Mapping[str, Any]) -> Refused:
+    uid = value.get("uid")
+    return Refused(
+        start.job,
+        str(value.get("reason", "")),
+        str(value.get("attachment", "")),
+        uid if isinstance(uid, int) else None,
+        max(1, _count(value.get("count"))),
+    )
 
 
 def _state(start: Start, value: Mapping[str, Any], now: float) -> list[Report]:

@@ -90,6 +90,17 @@ class SqlView(ABC):
             name, parameters["project"] = f"project_{name}", project
         return [rows.session_from(row) for row in self._all(name, parameters)]
 
+    def sessions_of(
+        self, owner: str, principals: Sequence[str], *, project: str, now: float, own: bool = True, shared: bool = True,
+        living: bool | None = None, after: str = "", limit: int = 100,
+    ) -> list[Session]:  # fmt: skip
+        name = "sessions_of_all" if living is None else "sessions_of_living" if living else "sessions_of_ended"
+        parameters = {
+            "owner": owner, "principals": to_json(sorted(principals)), "project": project, "now": now, "own": own,
+            "shared": shared, "after": after, "limit": check_page(limit),
+        }  # fmt: skip
+        return [rows.session_from(row) for row in self._all(name, parameters)]
+
     def session_ids_ended_before(self, time: float, limit: int) -> list[str]:
         found = self._all("session_ids_ended_before", {"time": time, "limit": limit})
         return [row[0] for row in found]

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, job, log, metrics, parameter, schema, session, status, timing
+from hawse.api.rest import attachment, event, grant, job, log, metrics, parameter, schema, session, status, timing
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
+from hawse.api.rest.groups import Groups
 from hawse.api.rest.lane import Lanes, served
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.api.rest.response import answered
 from hawse.domain.errors import Denied, Problem
+from hawse.services.refusal import Refusal
 from hawse.services.world import Caller, Trail
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-ALL = [handler for noun in (status, metrics, session, job, attachment, event, log, timing) for handler in noun.HANDLERS]
+NOUNS = (status, metrics, session, job, attachment, grant, event, log, timing)
+ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
     for handler in ALL
@@ -58,25 +61,36 @@ class Front:
         self._app = app
         self._lanes = lanes
         self._ids = map(f"{secrets.token_hex(4)}-%d".__mod__, itertools.count(1))
+        self._groups = Groups()
         self._dated_at, self._date_header = 0, (b"date", b"")
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         code, started_at, trail = 0, time.perf_counter(), Trail()
         visit_id = next(self._ids)
         peer: Peer = scope["state"]["peer"]
+        visit: Visit | None = None
 
         async def told(message: Message) -> None:
             nonlocal code
             if message["type"] == "http.response.start":
+                if visit is not None and visit.denied is not None:
+                    await self._note(visit, scope)
                 code = message["status"]
                 message["headers"] = [*message["headers"], (b"hawse-request", visit_id.encode()), self._date()]
             await send(message)
 
         try:
-            if peer.uid != self._desk.owner:
+            if peer.uid != self._desk.owner and not self._desk.others:
                 await refused(Denied(f"{peer.principal} is not the user of this coordinator"), visit_id, told)
                 return
-            caller = Caller(principal=peer.principal, trail=trail)
+            groups = self._groups.known(peer.uid)
+            caller = Caller(
+                principal=peer.principal,
+                groups=await self._groups.of(peer.uid) if groups is None else groups,
+                where=f"pid {peer.pid}",
+                now=self._desk.world.clock.now(),
+                trail=trail,
+            )
             visit = scope["state"]["hawse"] = Visit(self._desk, caller, visit_id, scope["headers"])
             call = self._lanes.found(scope, visit)
             if call is None:
@@ -104,6 +118,24 @@ class Front:
             if trail.session:
                 line["session"] = trail.session
             self._desk.log(line)
+
+    async def _note(self, visit: Visit, scope: HTTPScope) -> None:
+        """Tell a session's owner of what was refused: the one place for all verbs. The answer is refused anyway."""
+        assert visit.denied is not None
+        facts, world = visit.denied.facts, self._desk.world
+        if "session" not in facts:
+            return  # there is nobody to tell but the log
+        refusal = Refusal(
+            session=str(facts["session"]),
+            by=visit.caller.principal,
+            capability=str(facts.get("capability", "")),
+            what=f"{scope['method']} {scope['path']}",
+            where=visit.caller.where,
+        )
+        try:
+            await world.refusals.record(world.store, refusal, now=world.clock.now())
+        except Problem as problem:
+            _log.warning("request %s: its refusal could not be kept: %s", visit.id, problem)
 
     def _date(self) -> tuple[bytes, bytes]:
         """RFC 9110, 6.6.1. Made once a second at most, when it is asked for."""

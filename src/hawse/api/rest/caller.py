@@ -11,6 +11,7 @@ from typing import Any, overload
 from litestar import Request
 
 from hawse.api.rest.desk import Desk
+from hawse.domain.errors import Denied
 from hawse.services.world import Caller
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid. Source: unix(7), SO_PEERCRED
@@ -38,10 +39,10 @@ def peer_of(connection: socket.socket) -> Peer:
 class Visit:
     """One request: the desk it came to, who asks, its id in the coordinator's log, and its body once that was read.
 
-    headers: the first of each name, names in lower case.
+    headers: the first of each name, names in lower case. denied: what was refused, for the event that tells it.
     """
 
-    __slots__ = ("body", "caller", "desk", "headers", "id")
+    __slots__ = ("body", "caller", "denied", "desk", "headers", "id")
 
     def __init__(self, desk: Desk, caller: Caller, id: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.desk = desk
@@ -49,6 +50,7 @@ class Visit:
         self.id = id
         self.headers = dict(reversed([*headers]))
         self.body: bytes | None = None
+        self.denied: Denied | None = None
 
     @overload
     def header(self, name: str) -> str | None: ...

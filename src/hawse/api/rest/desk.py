@@ -28,10 +28,12 @@ def _is_ready() -> str:
 
 @dataclass(slots=True)
 class Desk:
-    """owner: the uid that may call. facts: what /v1/status tells beyond the counts. log: takes a line for the log.
+    """owner: the uid whose coordinator this is. facts: what /v1/status tells beyond the counts. log: takes a line.
 
-    not_ready: why nobody should be sent here yet; "" when all is as it should be. answers: how many were given, by the
-    hundreds of their status (0: the client was gone). connections: open ones, of all listeners.
+    others: whether users besides the owner may call at all. Who comes to the socket is the file system's to say, and
+    what he may there is the gate's. not_ready: why nobody should be sent here yet; "" when all is as it should be.
+    answers: how many were given, by the hundreds of their status (0: the client was gone). connections: open ones, of
+    all listeners.
     """
 
     world: World
@@ -39,6 +41,7 @@ class Desk:
     facts: Mapping[str, Any]
     feeds: Feeds
     log: LogLine = _unheard
+    others: bool = True
     not_ready: Callable[[], str] = _is_ready
     answers: list[int] = field(default_factory=lambda: [0] * 10)
     connections: int = 0

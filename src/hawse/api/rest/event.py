@@ -11,18 +11,18 @@ from litestar import Response, get
 from hawse.api.rest import fields
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.desk import Desk
+from hawse.api.rest.feed import HEARTBEAT
 from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.response import Made, answered
-from hawse.domain.errors import Invalid
+from hawse.domain.errors import Denied, Invalid, NotFound
 from hawse.domain.event import Event
-from hawse.domain.session import Session
-from hawse.ports.store import View
 from hawse.services import event as events
-from hawse.services.gate import session_of
+from hawse.services.world import Caller
 
 if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
+GRANT_EVENT = b"\nevent: grant."
 STREAM_TYPE = "text/event-stream"
 _encode = msgspec.json.Encoder().encode
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
@@ -53,15 +53,10 @@ async def page(
     after = max(0, first - 1)
     if STREAM_TYPE in visit.header("accept", ""):
         seen = _last_seen(request)
-
-        def query(view: View) -> tuple[Session, int]:
-            found = session_of(view, caller, session)
-            return found, view.last_seq(found.id)
-
-        found, last = await world.store.read(query)
+        id, last = await events.followed(world, caller, session)
         if seen is not None and seen > last:
             raise Invalid(f"Last-Event-ID {seen} was never sent: the session's last event is {last}", last_seq=last)
-        return EventStream(visit.desk, found.id, after if seen is None else seen)
+        return EventStream(visit.desk, caller, id, after if seen is None else seen)
     items, more = await events.page(world, caller, session, after=after, limit=limit)
     if wait_s and more and not items:
         with visit.desk.waiting():
@@ -81,10 +76,14 @@ def _last_seen(request: AnyRequest) -> int | None:
 
 
 class EventStream(Made):
-    """A feed as response; one follower for as long as it listens."""
+    """A feed as response; one follower for as long as it listens, and as it may.
 
-    def __init__(self, desk: Desk, session: str, after: int) -> None:
+    Whether it still may is asked with each change of a grant, which is an event itself, and with each heartbeat.
+    """
+
+    def __init__(self, desk: Desk, caller: Caller, session: str, after: int) -> None:
         self.desk = desk
+        self.caller = caller
         self.session = session
         self.after = after
 
@@ -100,10 +99,19 @@ class EventStream(Made):
         feed = self.desk.feeds.follow(self.session, after=self.after)
         try:
             async for data in feed:
+                if (data == HEARTBEAT or GRANT_EVENT in data) and not await self._may():
+                    break
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await feed.aclose()
+
+    async def _may(self) -> bool:
+        try:
+            await events.followed(self.desk.world, self.caller, self.session)
+        except (Denied, NotFound):
+            return False
+        return True
 
 
 async def _gone(receive: Receive) -> None:

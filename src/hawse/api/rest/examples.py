@@ -17,6 +17,9 @@ EXAMPLES: dict[str, Any] = {
     "run_job": {"argv": ["nvidia-smi", "-l", "5"], "env": {}, "cwd": "/", "name": "gpu"},
     "signal_job": {"signal": "USR1"},
     "attach": {"job": "train", "mode": "control", "where": "laptop /dev/pts/3"},
+    "share": {"principal": "uid:1001", "role": "observer", "can": ["job:watch@train"], "expires_at": 4102444800.0},
+    "make_link": {"role": "observer", "uses_max": 5},
+    "redeem_link": {"secret": "01a20889-bacf-7c96-9dbd-f25e812b4462.dGhpcyBpcyBub3QgYSBzZWNyZXQgb2YgYW55Ym9keQ"},
     "problem": {
         "type": "about:blank",
         "title": "Precondition Failed",

@@ -17,7 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.parameter import not_valid
 from hawse.api.rest.response import Answer, Header, answered
-from hawse.domain.errors import InternalError, Invalid, NotFound, Problem
+from hawse.domain.errors import Denied, InternalError, Invalid, NotFound, Problem
 from hawse.services.world import Answered
 
 MEDIA_TYPE = "application/problem+json"
@@ -67,9 +67,11 @@ def answer(
 
 def on_problem(request: AnyRequest, error: Problem) -> Answer:
     """A domain error, as it is."""
+    visit = visit_of(request)
     if error.http >= 500:
-        visit = visit_of(request)
         _log.warning("request %s: %s: %s", visit.id, error.code, error.detail, extra=visit.concerns())
+    if isinstance(error, Denied):
+        visit.denied = error
     return answer(request, error)
 
 

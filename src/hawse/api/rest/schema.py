@@ -26,7 +26,7 @@ from hawse.api.rest.problem import MEDIA_TYPE, ProblemDocument
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in ("session", "job", "attachment")}
+_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in ("session", "job", "attachment", "grant")}
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"type": "string"}
 _KEY = {
@@ -72,7 +72,20 @@ _HEADERS: dict[str, Json] = {
             "Damaged": "offset+length cause; ... of ranges that are not in the body, or `unverified`; percent-encoded",
         }.items()
     },
-    **dict.fromkeys(("create_session", "get_session", "describe_session", "end_session", "run_job", "get_job"), _ETAG),
+    **dict.fromkeys(
+        (
+            "create_session",
+            "get_session",
+            "describe_session",
+            "end_session",
+            "run_job",
+            "get_job",
+            "share",
+            "make_link",
+            "redeem_link",
+        ),
+        _ETAG,
+    ),
 }
 _MORE_PARAMETERS: dict[str, list[Json]] = {
     "create_session": [_KEY],
@@ -80,6 +93,9 @@ _MORE_PARAMETERS: dict[str, list[Json]] = {
     "end_session": [_KEY, _IF_MATCH],
     "run_job": [_KEY],
     "stop_job": [_KEY],
+    "share": [_KEY],
+    "unshare": [_KEY],
+    "make_link": [_KEY],
     "list_events": [_LAST_EVENT],
 }
 

@@ -28,12 +28,16 @@ from hawse.services.trouble import Trouble
 PATH = "/v1/sessions"
 _encode = msgspec.json.Encoder().encode
 _Which = Annotated[Literal["living", "ended", "all"], QueryParameter(name="state", description="which sessions")]
+_Whose = Annotated[
+    Literal["mine", "shared", "all"],
+    QueryParameter(name="whose", description="own, shared by others, or both"),
+]
 _LIVING = {"living": True, "ended": False, "all": None}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionDocument(Session):
-    """A session with what is in it: all its jobs, its living attachments, the number of its last event.
+    """A session with what is in it: jobs and living attachments that the caller may know of, last event's number.
 
     trouble: why all this may be old: the store does not take what the coordinator has to write down. Told to who looks.
     """
@@ -92,11 +96,17 @@ async def create(request: AnyRequest) -> Response[SessionDocument]:
 
 @get(PATH, operation_id="list_sessions", tags=["sessions"])
 async def page(
-    request: AnyRequest, which: _Which = "living", after: fields.After = "", limit: fields.Limit = PAGE_DEFAULT
+    request: AnyRequest,
+    which: _Which = "living",
+    after: fields.After = "",
+    limit: fields.Limit = PAGE_DEFAULT,
+    whose: _Whose = "all",
 ) -> Response[Page[SessionDocument]]:
-    """The caller's sessions, by age."""
+    """The sessions that the caller may see, by age: his own, and what is shared with him."""
     visit = visit_of(request)
-    found = await sessions.page(visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit)
+    found = await sessions.page(
+        visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit, whose=whose
+    )
     following = b'"%s"' % found[-1].session.id.encode() if len(found) == limit else b"null"
     trouble = visit.desk.world.troubles.present
     return answered(b'{"items":[%s],"next":%s}' % (b",".join(encode(one, trouble) for one in found), following))

@@ -21,6 +21,7 @@ _WHY = {
     "slow": "this terminal was too slow",
     "replaced": "it was linked again from elsewhere",
     "ended": "the session ended",
+    "revoked": "what you may do there was taken back, or its time is over",
 }
 
 
@@ -48,7 +49,8 @@ def _attached_end(view: View, how: str) -> int:
         return view.outcome.exit_code if view.outcome is not None and (lost or never_ran) else 0
     if how == CUT:
         why = view.message or _WHY.get(view.reason, view.reason)
-        note(f"[detached from {name}: {why}; return with: hawse attach {name}]")
+        back = "" if view.reason == "revoked" else f"; return with: hawse attach {name}"
+        note(f"[detached from {name}: {why}{back}]")
         return 1
     if how == CLOSED and not view.signal:
         return 1

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hawse.client.records import EventInfo
 
 INDENT = 8  # of a folded line: behind the number
-_SHOWN = ("state", "reason", "alias", "description", "attempt", "end_reason", "stop_reason")
+_SHOWN = ("state", "role", "reason", "alias", "description", "attempt", "end_reason", "stop_reason")
 
 
 @click.command()
@@ -67,7 +67,7 @@ def _line(event: EventInfo, names: dict[str, str]) -> str:
     from hawse.cli.table import printable
     from hawse.cli.words import moment, short_id
 
-    for key in ("name", "alias"):
+    for key in ("name", "alias", "principal"):
         if event.after.get(key):
             names[event.object] = str(event.after[key])
     known = (None, "", 1, event.kind.partition(".")[2])  # a state that the kind tells already
@@ -91,6 +91,8 @@ def _special(event: EventInfo) -> list[str]:
         if log.state != "ok" or event.kind == "job.log_changed":
             since = f" since {moment(log.since)}" if log.since else ""
             told.append(f"log {log.state}{since}{': ' if log.cause else ''}{log.cause}")
+    if event.detail:
+        told.append(", ".join(f"{key}={value}" for key, value in event.detail.items() if value not in ("", 1)))
     if event.after.get("left_behind"):
         told.append(f"{len(event.after['left_behind'])} left behind")
     return told

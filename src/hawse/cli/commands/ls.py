@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import click
@@ -18,25 +19,30 @@ HEADS = ("NAME", "STATE", "JOBS", "ATTACHED", "AGE", "WHAT HAPPENED")
 @click.command()
 @click.option("-a", "--all", "everything", is_flag=True, help="Ended sessions, too.")
 @click.option("--ended", is_flag=True, help="Only ended sessions.")
+@click.option("--mine", "whose", flag_value="mine", help="Only your own.")
+@click.option("--shared", "whose", flag_value="shared", help="Only what others share with you.")
 @json_option
 @connected()
-def command(everything: bool, ended: bool, as_json: bool, connection: Connection) -> int:
-    """List your sessions: state, jobs (running/all), who is attached, age, and what ended and why.
+def command(everything: bool, ended: bool, whose: str | None, as_json: bool, connection: Connection) -> int:
+    """List sessions: state, jobs (running/all), who is attached, age, and what ended and why.
+
+    Those of others that are shared with you are listed, too, with their owner.
 
     \b
     hawse ls
+    hawse ls --shared
     hawse ls --all --json
     """
-    return listed("all" if everything else "ended" if ended else "living", as_json, connection)
+    return listed("all" if everything else "ended" if ended else "living", as_json, connection, whose or "all")
 
 
-def listed(state: str, as_json: bool, connection: Connection) -> int:
+def listed(state: str, as_json: bool, connection: Connection, whose: str = "all") -> int:
     """Print the sessions in this state ("living", "ended", "all")."""
     from hawse.cli.say import json_out, note
     from hawse.cli.table import table
 
     server = connection.open()
-    sessions = [session.info for session in server.sessions(state)]
+    sessions = [session.info for session in server.sessions(state, whose=whose)]
     if as_json:
         json_out([info.raw for info in sessions])
         return 0
@@ -47,10 +53,18 @@ def listed(state: str, as_json: bool, connection: Connection) -> int:
 
         note(trouble(troubled))
     if sessions:
-        table(HEADS, [_row(info, now) for info in sessions])
-    elif state != "living":
-        note("no ended sessions" if state == "ended" else "no sessions; hawse new starts one")
-    elif server.sessions("ended", limit=1):
+        me = f"uid:{os.getuid()}"
+        if all(info.owner == me for info in sessions):
+            table(HEADS, [_row(info, now) for info in sessions])
+        else:
+            from hawse.client.who import name_of
+
+            table(("OWNER", *HEADS), [(name_of(info.owner), *_row(info, now)) for info in sessions])
+    elif state == "ended":
+        note("no ended sessions")
+    elif whose == "shared":
+        note("no sessions; nobody shares one with you")
+    elif state == "living" and server.sessions("ended", limit=1):
         note("no living sessions; hawse new starts one; hawse history lists those that ended")
     else:
         note("no sessions; hawse new starts one")

@@ -10,7 +10,7 @@ from hawse.client._async.transport import Transport
 from hawse.client._async.way import answer_of
 from hawse.client.find import Endpoint
 from hawse.client.names import did_you_mean, quoted
-from hawse.client.records import SessionInfo, Status
+from hawse.client.records import GrantInfo, SessionInfo, Status
 from hawse.client.spec import Surroundings, surroundings_from
 from hawse.domain.errors import NotFound
 from hawse.domain.ids import checked_name
@@ -61,20 +61,33 @@ class Server:
             return await self._near(name, error)
         return Session(self, SessionInfo(answer.json()))
 
-    async def sessions(self, state: str = "living", *, limit: int | None = None) -> list[Session]:
-        """The sessions by age. state: "living", "ended" or "all"."""
+    async def redeem(self, secret: str) -> GrantInfo:
+        """Turn a link's secret into a grant of one's own; its `session` is the id. Safe to repeat.
+
+        Raises Denied (it opens nothing), Expired, Invalid.
+        """
+        body = {"secret": secret}
+        return GrantInfo((await self.transport.request("POST", "/v1/links/redeem", body=body)).json())
+
+    async def roles(self) -> dict[str, Any]:
+        """The authorization table: `roles` (name: capabilities), `verbs` (each with name, command, needs, roles)."""
+        table: dict[str, Any] = (await self.transport.request("GET", "/v1/roles")).json()
+        return table
+
+    async def sessions(self, state: str = "living", *, limit: int | None = None, whose: str = "all") -> list[Session]:
+        """The sessions by age. state: "living", "ended" or "all". whose: "mine", "shared" (by others) or "all"."""
         found: list[Session] = []
-        async for session in self.each_session(state):
+        async for session in self.each_session(state, whose=whose):
             found.append(session)
             if limit is not None and len(found) >= limit:
                 break
         return found
 
-    async def each_session(self, state: str = "living") -> AsyncIterator[Session]:
+    async def each_session(self, state: str = "living", *, whose: str = "all") -> AsyncIterator[Session]:
         """The same, page by page, for very many."""
         after: str | None = None
         while True:
-            query = {"state": state, "limit": PAGE, "after": after}
+            query = {"state": state, "limit": PAGE, "after": after, "whose": None if whose == "all" else whose}
             page = (await self.transport.request("GET", "/v1/sessions", query=query)).json()
             for item in page["items"]:
                 yield Session(self, SessionInfo(item))

@@ -11,7 +11,7 @@ from hawse.client._async.job import Job
 from hawse.client.link import LinkBroken
 from hawse.client.link_async import now, pause
 from hawse.client.names import quoted
-from hawse.client.records import AttachmentInfo, EventInfo, JobInfo, SessionInfo
+from hawse.client.records import AttachmentInfo, EventInfo, GrantInfo, JobInfo, Link, SessionInfo, Taken
 from hawse.client.spec import job_spec
 from hawse.client.sse import EventStream
 from hawse.domain.errors import Broken, Unavailable
@@ -138,6 +138,50 @@ class Session:
         """Detach somebody; the work goes on. Safe to repeat. Raises NotFound."""
         path = f"{self.path}/attachments/{quoted(attachment)}"
         return AttachmentInfo((await self.server.transport.request("DELETE", path)).json())
+
+    async def grants(self) -> list[GrantInfo]:
+        """The live grants and links, by age; who may not share it sees his own."""
+        found: list[GrantInfo] = []
+        after: str | None = None
+        while True:
+            query = {"limit": EVENTS_PAGE, "after": after}
+            page = (await self.server.transport.request("GET", f"{self.path}/grants", query=query)).json()
+            found += [GrantInfo(item) for item in page["items"]]
+            after = page.get("next")
+            if not after:
+                return found
+
+    async def share(
+        self, principal: str, role: str = "observer", *, can: Sequence[str] = (), expires_at: float | None = None
+    ) -> GrantInfo:
+        """Give somebody a role here, or change the one that he has.
+
+        principal: "uid:1000", "user:alice", "group:staff". role: "observer", "operator", "owner". can: narrows it, each
+        "noun:verb" or "noun:verb@job". expires_at: Unix seconds. Raises Invalid, Denied (more than you have yourself).
+        """
+        body = {"principal": principal, "role": role, "can": list(can), "expires_at": expires_at}
+        return GrantInfo((await self.server.transport.request("POST", f"{self.path}/grants", body=body)).json())
+
+    async def link(
+        self,
+        role: str = "observer",
+        *,
+        can: Sequence[str] = (),
+        expires_at: float | None = None,
+        uses_max: int | None = 1,
+    ) -> Link:
+        """Make a link: who shows its secret gets this role. uses_max: for how many; None: no bound."""
+        body = {"role": role, "can": list(can), "expires_at": expires_at, "uses_max": uses_max}
+        made = (await self.server.transport.request("POST", f"{self.path}/links", body=body)).json()
+        return Link(GrantInfo(made["link"]), made["secret"])
+
+    async def unshare(self, whom: str) -> Taken:
+        """Take back what a principal, a grant or a link (its id) gives; who is attached by it is cut off at once.
+
+        Raises NotFound (it is not shared so), Denied.
+        """
+        path = f"{self.path}/grants/{quoted(whom)}"
+        return Taken((await self.server.transport.request("DELETE", path)).json())
 
     async def describe(
         self,

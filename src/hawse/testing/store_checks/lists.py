@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from hawse.domain import attachment as attachments
+from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain.attachment import Reason
 from hawse.domain.errors import (
@@ -17,6 +19,7 @@ from hawse.testing.store_checks.kit import (
     create,
     ended,
     new_attachment,
+    new_grant,
     new_job,
     new_session,
     raises,
@@ -52,6 +55,44 @@ async def sessions_come_in_pages(store: Store) -> None:
     for limit in (0, -1, 1001):
         await raises(Invalid, store.read(lambda view, limit=limit: view.sessions(limit=limit)))  # type: ignore[misc]
         await raises(Invalid, store.read(lambda view, limit=limit: view.events(mine[0].id, limit=limit)))  # type: ignore[misc]
+
+
+@check
+async def what_one_has_and_what_is_shared_comes_in_pages(store: Store) -> None:
+    mine = [new_session(f"m{number}") for number in range(6)]
+    theirs = [new_session(f"t{number}", owner="user:bob") for number in range(6)]
+    elsewhere = new_session("e", project="q")
+    await create(store, *mine, *theirs, elsewhere)
+    now = time.time()
+    over = replace(new_grant(theirs[4], "uid:1000"), state=grants.S.REVOKED)
+    await create(
+        store, new_grant(theirs[0], "uid:1000"), new_grant(theirs[1], "group:g"), new_grant(theirs[1], "uid:1000"),
+        new_grant(theirs[2], "uid:1000", expires_at=now + 1000), new_grant(theirs[3], "group:other"), over,
+        new_grant(theirs[5], None), new_grant(mine[0], "uid:1000"),
+    )  # fmt: skip
+    await store.write(lambda unit: unit.change(mine[0], ended(mine[0]), kind="session.ended", by="x"))
+    own = [one.id for one in mine]
+    for at, shared in ((now, [one.id for one in theirs[:3]]), (now + 1000, [one.id for one in theirs[:2]])):
+        for names, living in ((("mine",), None), (("shared",), None), (("mine", "shared"), None), (("mine",), True)):
+            wanted = sorted([*(own if "mine" in names else ()), *(shared if "shared" in names else ())])
+            wanted = [id for id in wanted if living is None or id != mine[0].id]
+            found: list[str] = []
+            while page := await store.read(
+                lambda view: view.sessions_of(
+                    "uid:1000",
+                    ("uid:1000", "group:g", 'group:it\'s "quoted"'),
+                    project="p",
+                    now=at,  # noqa: B023
+                    own="mine" in names,  # noqa: B023
+                    shared="shared" in names,  # noqa: B023
+                    living=living,  # noqa: B023
+                    after=found[-1] if found else "",  # noqa: B023
+                    limit=2,
+                )
+            ):
+                found += [session.id for session in page]
+            assert found == wanted, f"{names}, living {living}, at {at - now:g}"
+    await raises(Invalid, store.read(lambda view: view.sessions_of("uid:1000", (), project="p", now=now, limit=0)))
 
 
 @check

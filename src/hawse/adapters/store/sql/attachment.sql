@@ -2,7 +2,7 @@
 
 -- columns: attachment
 id, session, job, who, "where", mode, state, created_at, link_at, cursor, version, detached_at, reason, holds, fence,
-active_at, detached_by
+active_at, detached_by, via
 
 -- name: attachment_by_id
 SELECT {attachment} FROM attachments WHERE id = :id
@@ -20,7 +20,7 @@ SELECT {attachment} FROM attachments WHERE state = 'stale' ORDER BY link_at, id 
 -- name: attachment_insert
 INSERT INTO attachments ({attachment})
 VALUES (:id, :session, :job, :who, :where, :mode, :state, :created_at, :link_at, :cursor, :version, :detached_at, :reason,
-    :holds, :fence, :active_at, :detached_by)
+    :holds, :fence, :active_at, :detached_by, :via)
 
 -- name: attachment_update
 UPDATE attachments SET who = :who, "where" = :where, mode = :mode, state = :state, link_at = :link_at,

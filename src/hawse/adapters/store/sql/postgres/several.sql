@@ -7,3 +7,39 @@ WHERE session = ANY (ARRAY(SELECT json_array_elements_text(CAST(:sessions AS jso
 -- name: attachments_of_sessions
 SELECT {attachment} FROM attachments
 WHERE session = ANY (ARRAY(SELECT json_array_elements_text(CAST(:sessions AS json)))) AND state <> 'detached' ORDER BY id
+
+-- name: sessions_of_all
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT json_array_elements_text(CAST(:principals AS json)))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit
+
+-- name: sessions_of_living
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND state <> 'ended' AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT json_array_elements_text(CAST(:principals AS json)))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit
+
+-- name: sessions_of_ended
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND state = 'ended' AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT json_array_elements_text(CAST(:principals AS json)))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit

@@ -6,3 +6,39 @@ SELECT {job} FROM jobs WHERE session IN (SELECT value FROM json_each(:sessions))
 -- name: attachments_of_sessions
 SELECT {attachment} FROM attachments
 WHERE session IN (SELECT value FROM json_each(:sessions)) AND state <> 'detached' ORDER BY id
+
+-- name: sessions_of_all
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit
+
+-- name: sessions_of_living
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND state <> 'ended' AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit
+
+-- name: sessions_of_ended
+-- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+SELECT {session} FROM sessions
+WHERE id > :after AND state = 'ended' AND (
+    (:own AND project = :project AND owner = :owner)
+    OR (:shared AND owner <> :owner AND id IN (
+        SELECT session FROM grants
+        WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
+            AND (expires_at IS NULL OR expires_at > :now)))
+)
+ORDER BY id LIMIT :limit

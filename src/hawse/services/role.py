@@ -1,0 +1,53 @@
+"""The authorization table: each verb with what it needs. Data for people and tests; the gate itself is in the verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hawse.domain.grant import ROLES, Capability, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that can be asked for. name: as REST's operation ids, with the mode where that matters. command: as it
+    is typed. needs: the capability; None: everybody may try. note: what the table cannot say."""
+
+    name: str
+    command: str
+    needs: Capability | None
+    note: str = ""
+
+
+C = Capability
+VERBS = (
+    Verb("list_sessions", "hawse ls", None, "shows one's own and what is shared with oneself"),
+    Verb("create_session", "hawse new", None, "where jobs run as one user: only that user"),
+    Verb("get_session", "hawse show", C.SESSION_SEE, "jobs and attachments that the grant concerns"),
+    Verb("describe_session", "hawse describe", C.SESSION_DESCRIBE),
+    Verb("end_session", "hawse end", C.SESSION_END),
+    Verb("list_events", "hawse events", C.EVENT_READ),
+    Verb("run_job", "hawse run", C.JOB_RUN, "runs as the session's owner"),
+    Verb("list_jobs", "hawse show", C.SESSION_SEE, "jobs that the grant concerns"),
+    Verb("get_job", "hawse wait", C.JOB_READ),
+    Verb("read_log", "hawse logs", C.JOB_READ),
+    Verb("attach read", "hawse logs -f", C.JOB_READ),
+    Verb("attach watch", "hawse attach --watch", C.JOB_WATCH),
+    Verb("attach control", "hawse attach", C.JOB_CONTROL),
+    Verb("signal_job", "hawse signal", C.JOB_SIGNAL),
+    Verb("stop_job", "", C.JOB_STOP),
+    Verb("list_attachments", "hawse show", C.SESSION_SEE, "of jobs that the grant concerns"),
+    Verb("detach", "hawse detach", C.ATTACHMENT_DETACH, "one's own: always"),
+    Verb("list_grants", "hawse share", C.SESSION_SEE, "without session:share: one's own"),
+    Verb("share", "hawse share NAME USER", C.SESSION_SHARE, "nobody gives more than he has"),
+    Verb("make_link", "hawse share NAME --link", C.SESSION_SHARE, "nobody gives more than he has"),
+    Verb("unshare", "hawse unshare", C.SESSION_SHARE, "one's own: always; the owner can't be shut out"),
+    Verb("redeem_link", "hawse redeem", None, "who has the secret"),
+)
+BY_NAME = {verb.name: verb for verb in VERBS}
+
+
+def allowed(verb: Verb) -> tuple[Role, ...]:
+    """The roles that may, from the least to the most."""
+    if verb.needs is None:
+        return tuple(Role)
+    return tuple(role for role in Role if verb.needs in ROLES[role])
