@@ -13,6 +13,7 @@ from hawse.domain.grant import Role
 from hawse.services.role import BY_NAME, VERBS, allowed
 
 JOB = {"argv": ["/bin/true"], "env": {}, "cwd": "/", "name": "main", "tty": {"columns": 80, "rows": 24}}
+LEASE = {"lease": "until", "lease_s": 3600}
 UIDS = {None: STRANGERS[0], **{role: STRANGERS[1 + n] for n, role in enumerate(Role)}}
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -22,6 +23,10 @@ REQUESTS = {
     "create_session": ("POST", "/v1/sessions", {}),
     "get_session": ("GET", "{s}", None),
     "describe_session": ("PATCH", "{s}", {"description": "x"}),
+    "describe_session lease": ("PATCH", "{s}", {"lease": "jobs"}),
+    "extend_session": ("POST", "{s}/extend", {"by_s": 60}),
+    "list_policies": ("GET", "{s}/policies", None),
+    "describe_session policies": ("PATCH", "{s}", {"policies": {"attach": "steal"}}),
     "end_session": ("DELETE", "{s}", None),
     "list_events": ("GET", "{s}/events", None),
     "run_job": ("POST", "{s}/jobs", {**JOB, "name": None}),
@@ -50,7 +55,7 @@ async def shared(rest, *uids, only: str = "", **grants):
     async with rest.stage(only=only) as stage, AsyncExitStack() as links:
         opened(os.path.dirname(stage.path), stage.path)
         me = await links.enter_async_context(rest.link(stage.path))
-        made = await me.ask("POST", "/v1/sessions", {"alias": "a", "job": JOB})
+        made = await me.ask("POST", "/v1/sessions", {"alias": "a", "job": JOB, **LEASE})
         base = f"/v1/sessions/{made.json['id']}"
         await rest.until(lambda: stage.launcher.running)
         await me.ask("GET", f"{base}/jobs/main?wait_s=20&until=started")

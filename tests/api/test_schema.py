@@ -14,6 +14,8 @@ PATHS = {
     "/readyz": {"get"},
     "/metrics": {"get"},
     "/v1/sessions": {"get", "post"},
+    "/v1/sessions/{session}/extend": {"post"},
+    "/v1/sessions/{session}/policies": {"get"},
     "/v1/sessions/{session}": {"get", "patch", "delete"},
     "/v1/sessions/{session}/jobs": {"get", "post"},
     "/v1/sessions/{session}/jobs/{job}": {"get", "delete"},

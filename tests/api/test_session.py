@@ -165,3 +165,60 @@ def test_trouble_with_the_store_is_told_wherever_one_looks(rest):
             assert (await http.ask("GET", "/v1/status")).json["trouble"] is None
 
     rest.run(main())
+
+
+@pytest.mark.requirement("L3.5", "L4.15")
+def test_leases_and_policies_are_set_and_told_with_where_they_were_set(rest):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            body = {"alias": "a", "lease": "until", "lease_s": 600, "policies": {"on_error_retries": 2}}
+            made = (await http.ask("POST", "/v1/sessions", body)).json
+            assert made["lease_until"] == pytest.approx(made["created_at"] + 600)
+            lease = next(clock for clock in made["clocks"] if clock["name"] == "lease")
+            assert (lease["deadline"], lease["then"], len(lease["warnings"])) == (made["lease_until"], "end", 1)
+            again = await http.ask("POST", "/v1/sessions/a/extend", {"by_s": 60})
+            assert again.status == 200
+            assert again.json["lease_until"] == made["lease_until"] + 60
+            changed = await http.ask("PATCH", "/v1/sessions/a", {"policies": {"connect_by_s": 300, "attach": "steal"}})
+            assert changed.status == 200
+            taken = await http.ask("PATCH", "/v1/sessions/a", {"lease": "never", "policies": {"attach": None}})
+            assert (taken.json["lease"], taken.json["lease_until"]) == ("never", None)
+            found = (await http.ask("GET", "/v1/sessions/a/policies")).json["items"]
+            told = {one["name"]: (one["value"], one["source"]) for one in found}
+            assert told["connect_by_s"] == (300, "session")
+            assert told["on_error_retries"] == (2, "session")
+            assert told["attach"] == ("share", "default")
+            kinds = [event["kind"] for event in (await http.ask("GET", "/v1/sessions/a/events")).json["items"]]
+            assert kinds == [
+                "session.created", "session.lease_set", "session.policy_set", "session.lease_set", "session.policy_set",
+            ]  # fmt: skip
+
+    rest.run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("POST", "/v1/sessions", {"lease": "until"}),
+        ("POST", "/v1/sessions", {"lease": "never", "lease_until": 4e9}),
+        ("POST", "/v1/sessions", {"lease": "until", "lease_until": 10.0}),
+        ("POST", "/v1/sessions", {"lease": "until", "lease_until": 4e9, "lease_s": 5}),
+        ("POST", "/v1/sessions", {"policies": {"nothing": 1}}),
+        ("POST", "/v1/sessions", {"policies": {"on_disconnect": "explode"}}),
+        ("PATCH", "/v1/sessions/a", {"lease_until": 4e9}),
+        ("PATCH", "/v1/sessions/a", {"policies": {"lease_warnings_s": [1.0] * 11}}),
+        ("PATCH", "/v1/sessions/a", {"policies": {"on_error_retries": 1.5}}),
+        ("POST", "/v1/sessions/a/extend", {"by_s": 60}),
+        ("POST", "/v1/sessions/a/extend", {"by_s": 0}),
+        ("POST", "/v1/sessions/a/extend", {}),
+    ],
+)
+def test_impossible_leases_and_policies_are_refused(rest, method, target, body):
+    async def main():
+        async with rest.stage() as stage, rest.link(stage.path) as http:
+            await http.ask("POST", "/v1/sessions", {"alias": "a"})
+            answer = await http.ask(method, target, body)
+            assert answer.status == 422
+            assert answer.json["code"] == "invalid"
+
+    rest.run(main())

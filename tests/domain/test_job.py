@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawse.domain import job as jobs
-from hawse.domain.effect import StartJob, StopJob, SweepJob
+from hawse.domain.effect import Later, StartJob, StopJob, SweepJob
 from hawse.domain.errors import Invalid
 from hawse.domain.ids import JobId, SessionId
 from hawse.domain.job import Job, LogState, OnLost, Outcome, OutcomeKind, S
@@ -46,21 +46,21 @@ def test_a_second_start_report_changes_nothing() -> None:
 
 
 def test_stopping_is_safe_to_repeat_and_can_be_hurried() -> None:
-    stopping, effects = jobs.stop_asked(running(), grace_s=10, reason="asked")
+    stopping, effects = jobs.stop_asked(running(), grace_s=10, reason="asked", now=9.0)
     assert (stopping.state, effects) == (S.STOPPING, (StopJob(JobId("j"), 1, 10),))
-    assert jobs.stop_asked(stopping, grace_s=10, reason="again") == (stopping, ())
-    hurried, effects = jobs.stop_asked(stopping, grace_s=0, reason="now")
+    assert jobs.stop_asked(stopping, grace_s=10, reason="again", now=9.0) == (stopping, ())
+    hurried, effects = jobs.stop_asked(stopping, grace_s=0, reason="now", now=9.0)
     assert (hurried.grace_s, hurried.stop_reason, effects) == (0, "asked", (StopJob(JobId("j"), 1, 0),))
 
 
 @pytest.mark.parametrize("grace", [-1, 3601, float("nan"), float("inf")])
 def test_a_grace_period_has_bounds(grace: float) -> None:
     with pytest.raises(Invalid):
-        jobs.stop_asked(running(), grace_s=grace, reason="")
+        jobs.stop_asked(running(), grace_s=grace, reason="", now=9.0)
 
 
 def test_a_stop_asked_during_the_start_survives_the_start_report() -> None:
-    stopping, _ = jobs.stop_asked(made(), grace_s=1, reason="")
+    stopping, _ = jobs.stop_asked(made(), grace_s=1, reason="", now=9.0)
     seen = jobs.started(stopping, attempt=1, pid=7, now=2.0)
     assert (seen.state, seen.pid) == (S.STOPPING, 7)
 
@@ -104,7 +104,7 @@ def test_lost_is_restarted_where_so_marked() -> None:
 
 
 def test_a_stopped_job_is_not_restarted() -> None:
-    stopping, _ = jobs.stop_asked(running(on_lost=OnLost.RESTART), grace_s=1, reason="")
+    stopping, _ = jobs.stop_asked(running(on_lost=OnLost.RESTART), grace_s=1, reason="", now=9.0)
     ended, effects = jobs.ended(stopping, attempt=1, outcome=LOST, now=5.0, next_incarnation="bb")
     assert (ended.state, effects) == (S.ENDED, ())
 
@@ -148,9 +148,9 @@ def test_what_could_not_be_ended_is_told_also_by_the_next_attempt() -> None:
 
 def test_a_lost_job_that_is_stopped_is_hurried_and_not_restarted() -> None:
     job = lost(on_lost=OnLost.RESTART)
-    stopped, effects = jobs.stop_asked(job, grace_s=None, reason="enough")
+    stopped, effects = jobs.stop_asked(job, grace_s=None, reason="enough", now=9.0)
     assert (stopped.state, stopped.stop_reason, effects) == (S.LOST, "enough", (StopJob(JobId("j"), 1, job.grace_s),))
-    assert jobs.stop_asked(stopped, grace_s=None, reason="again") == (stopped, ())
+    assert jobs.stop_asked(stopped, grace_s=None, reason="again", now=9.0) == (stopped, ())
     after, effects = jobs.swept(stopped, attempt=1, now=7.0, next_incarnation="bb")
     assert (after.state, effects) == (S.ENDED, ())
 
@@ -209,7 +209,7 @@ def test_any_history_ends_at_most_once_and_starts_each_attempt_once(history: lis
             case "start":
                 job = jobs.started(job, attempt=attempt, pid=1, now=now)
             case "stop" | "now":
-                job, effects = jobs.stop_asked(job, grace_s=0 if word == "now" else None, reason="")
+                job, effects = jobs.stop_asked(job, grace_s=0 if word == "now" else None, reason="", now=9.0)
             case "exit" | "lose" | "leave":
                 job, effects = jobs.ended(
                     job,
@@ -232,3 +232,54 @@ def test_any_history_ends_at_most_once_and_starts_each_attempt_once(history: lis
         if was.state == S.ENDED:
             assert job == was
     assert starts == list(range(1, job.attempt + 1))
+
+
+FAILED = Outcome(OutcomeKind.EXITED, code=3)
+
+
+def failed(job: Job, *, retries_max: int = 3, outcome: Outcome = FAILED, now: float = 5.0):
+    return jobs.ended(
+        job, attempt=job.attempt, outcome=outcome, now=now, next_incarnation="next", on_error=jobs.OnError.RESTART,
+        retries_max=retries_max,
+    )  # fmt: skip
+
+
+@pytest.mark.requirement("L3.15")
+def test_a_failed_job_is_pending_until_its_next_attempt() -> None:
+    again, effects = failed(running())
+    assert (again.state, again.attempt, again.incarnation, again.start_at) == (S.PENDING, 2, "next", 6.0)
+    assert (again.outcome, again.pid, again.started_at) == (FAILED, None, None)
+    assert effects == (Later(StartJob(again.id, 2), 6.0),)
+    started = jobs.start_asked(again)
+    assert (started.state, started.start_at) == (S.STARTING, None)
+
+
+def test_retries_are_counted_and_their_pauses_grow() -> None:
+    assert failed(running(), retries_max=0)[0].state == S.ENDED
+    second = replace(running(), attempt=2)
+    assert failed(second, retries_max=2)[0].start_at == 7.0
+    assert failed(second, retries_max=1)[0].state == S.ENDED
+    assert [jobs.retry_s(attempt) for attempt in (1, 2, 3, 9, 10, 99)] == [1, 2, 4, 256, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome(OutcomeKind.EXITED, code=0), S.ENDED),
+        (Outcome(OutcomeKind.SIGNALLED, signal=11), S.PENDING),
+        (Outcome(OutcomeKind.LOST, cause="gone"), S.ENDED),  # on_lost is for that
+    ],
+)
+def test_what_a_failure_is(outcome: Outcome, state: S) -> None:
+    assert failed(running(), outcome=outcome)[0].state == state
+
+
+def test_a_job_that_was_stopped_is_not_tried_again() -> None:
+    stopping, _ = jobs.stop_asked(running(), grace_s=1, reason="", now=9.0)
+    assert failed(stopping)[0].state == S.ENDED
+
+
+def test_a_pending_job_that_is_stopped_ends_as_its_last_attempt_did() -> None:
+    again, _ = failed(running())
+    over, effects = jobs.stop_asked(again, grace_s=None, reason="enough", now=5.5)
+    assert (over.state, over.ended_at, over.outcome, over.start_at, effects) == (S.ENDED, 5.5, FAILED, None, ())

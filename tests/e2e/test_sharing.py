@@ -108,6 +108,8 @@ COMMANDS = [
     ("list_events", ["events", "{s}"]),
     ("read_log", ["logs", "{s}"]),
     ("describe_session", ["describe", "{s}", "--description", "x"]),
+    ("list_policies", ["policy", "show", "{s}"]),
+    ("describe_session policies", ["policy", "set", "{s}", "attach=steal"]),
     ("run_job", ["run", "{s}", "-d", "--", "true"]),
     ("signal_job", ["signal", "{s}/sh", "CONT"]),
     ("share", ["share", "{s}", "uid:77"]),

@@ -11,6 +11,8 @@ from hawse.domain.attachment import Mode, Reason
 from hawse.domain.attachment import S as AttachmentState
 from hawse.domain.errors import Clash, Denied, Expired, Invalid, LimitReached, NotFound
 from hawse.domain.grant import Role, S
+from hawse.domain.session import Lease
+from hawse.domain.session import S as SessionState
 from hawse.services import attachment as attachment_verbs
 from hawse.services import event as event_verbs
 from hawse.services import grant as verbs
@@ -402,5 +404,99 @@ def test_a_reader_who_is_not_the_owner_is_recorded_so_that_he_can_be_cut(in_lab)
         await verbs.share(lab.world, ME, "a", ADA, Wish())
         admission = await attachment_verbs.attach(lab.world, as_(lab, ADA), "a", job=None, mode="read", where="")
         assert admission.attachment.mode == Mode.WATCH
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("S8.4", "L3.5")
+def test_clocks_tell_a_guest_no_more_than_his_jobs(in_lab) -> None:
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        policies = {"connect_by_s": 3000, "on_disconnect": "end", "on_disconnect_s": 3000}
+        await session_verbs.create(lab.world, ME, NewSession(alias="a", job=spec(name="other"), policies=policies))
+        await asyncio.sleep(1)
+        await job_verbs.run(lab.world, ME, "a", spec(name="main"))
+        await asyncio.sleep(1)
+        await verbs.share(lab.world, ME, "a", ADA, Wish(Role.OPERATOR, ("job:watch@main", "job:read@main")))
+
+        async def clocks(caller: Caller):
+            seen = await session_verbs.get(lab.world, caller, "a")
+            return {clock.name.value: clock for clock in seen.clocks}
+
+        mine, hers = await clocks(ME), await clocks(as_(lab, ADA))
+        assert (mine["connect_by"].of, hers["connect_by"].of) == (("other",), ())
+        assert hers["connect_by"].deadline == mine["connect_by"].deadline
+        await attached(lab, ME, "control", "other")
+        mine, hers = await clocks(ME), await clocks(as_(lab, ADA))
+        assert (mine["link"].holders, mine["control"].holders) == (("pts/9",), ("pts/9",))
+        assert (hers["link"].holders, hers["control"].holders) == ((), ())
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("L4.15", "S8.3")
+def test_leases_and_policies_ask_for_their_own_capability(in_lab) -> None:
+    async def test(lab: Lab) -> None:
+        await begun(lab)
+        await verbs.share(lab.world, ME, "a", ADA, Wish(Role.OPERATOR))
+        await verbs.share(lab.world, ME, "a", EVE, Wish(Role.OWNER, ("session:extend", "session:see")))
+        ada, eve = as_(lab, ADA), as_(lab, EVE)
+        await session_verbs.describe(lab.world, eve, "a", lease=(Lease.UNTIL, lab.world.clock.now() + 600))
+        await session_verbs.extend(lab.world, eve, "a", by_s=60)
+        for refused in (
+            session_verbs.describe(lab.world, eve, "a", description="mine"),
+            session_verbs.describe(lab.world, eve, "a"),
+            session_verbs.describe(lab.world, eve, "a", lease=(Lease.NEVER, None), description="mine"),
+            session_verbs.describe(lab.world, eve, "a", policies={"attach": "steal"}),
+            session_verbs.describe(lab.world, ada, "a", policies={"attach": "steal"}),
+        ):
+            with pytest.raises(Denied):
+                await refused
+        assert (await session_verbs.get(lab.world, ME, "a")).session.description == ""
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("L3.5", "S7.2")
+def test_who_is_shut_out_leaves_a_deserted_session(in_lab) -> None:
+    async def test(lab: Lab) -> None:
+        await begun(lab)
+        await session_verbs.describe(lab.world, ME, "a", policies={"on_disconnect": "end", "on_disconnect_s": 600})
+        await verbs.share(lab.world, ME, "a", ADA, Wish())
+        admission = await attachment_verbs.attach(lab.world, as_(lab, ADA), "a", job=None, mode="watch", where="")
+        await asyncio.sleep(1)  # who links in the very moment of his admission does not count as having been there
+        lab.host.link(admission.job.id, admission.attachment.id)
+        await asyncio.sleep(1000)
+        await verbs.unshare(lab.world, ME, "a", ADA)
+        await asyncio.sleep(590)
+        assert (await session_verbs.get(lab.world, ME, "a")).session.state == SessionState.ACTIVE
+        await asyncio.sleep(30)
+        view = await session_verbs.get(lab.world, ME, "a")
+        assert view.session.end_reason == "nobody was attached for 600 s (policy on_disconnect)"
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("S6.1")
+def test_the_checks_of_grants_are_done_once_beside_those_of_clocks(in_lab) -> None:
+    async def test(lab: Lab) -> None:
+        await begun(lab)
+        now = lab.world.clock.now()
+        view = await session_verbs.describe(lab.world, ME, "a", lease=(Lease.UNTIL, now + 5000))
+        await verbs.share(lab.world, ME, "a", ADA, Wish(expires_at=now + 100))
+        await verbs.share(lab.world, ME, "a", EVE, Wish(expires_at=now + 200))
+
+        async def checks() -> list[str]:
+            stored = await lab.world.store.read(lambda v: v.clock_checks(view.session.id))
+            return sorted(pending.effect.clock for pending in stored)
+
+        assert await checks() == ["grant", "grant", "lease"]
+        await asyncio.sleep(150)
+        assert await checks() == ["grant", "lease"]
+        await session_verbs.extend(lab.world, ME, "a", by_s=60)
+        assert await checks() == ["grant", "lease"]
+        await asyncio.sleep(100)
+        assert await checks() == ["lease"]
+        assert (await kinds(lab)).count("grant.expired") == 2
 
     in_lab(test)

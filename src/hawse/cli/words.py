@@ -82,6 +82,8 @@ def job_state(job: JobInfo) -> str:
     """A job's state with how it ended."""
     if job.state == "lost" and job.outcome:
         return f"{outcome(job.outcome)}; what it left behind is being ended"
+    if job.state == "pending" and job.start_at and job.outcome:
+        return f"pending: {outcome(job.outcome)}; attempt {job.attempt} starts {moment(job.start_at)}"
     return f"ended, {outcome(job.outcome)}" if job.is_over and job.outcome else job.state
 
 
@@ -94,6 +96,35 @@ def left_behind(entry: Mapping[str, Any]) -> str:
     """A process that a job left behind."""
     words = f"{entry.get('pid')} {entry.get('command')}"
     return f"{words} (could not be ended)" if entry.get("survived") else words
+
+
+def short(seconds: float) -> str:
+    """A setting in seconds as one types it: 90s, 10m, 1h30m; 0: never."""
+    if seconds < 1:
+        return "never" if seconds <= 0 else f"{seconds:g}s"
+    text, left = "", round(seconds)
+    for size_s, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        text += f"{left // size_s}{unit}" if left >= size_s else ""
+        left %= size_s
+    return text
+
+
+def policy_value(name: str, value: Any) -> str:
+    """A policy's value in words."""
+    if isinstance(value, list):
+        return ", ".join(map(short, value)) or "none"
+    if name == "on_disconnect_s" and not value:
+        return "at once"
+    return short(value) if name.endswith("_s") else str(value)
+
+
+def clock_left(session: SessionInfo, now: float) -> str:
+    """When a session ends by itself."""
+    if session.lease == "until" and session.lease_until is not None:
+        left_s = session.lease_until - now
+        left = f"in {duration(left_s)}" if left_s >= 0 else "its time is over"
+        return f"ends {moment(session.lease_until)}, {left}"
+    return {"never": "never ends by itself", "jobs": "ends with its last job"}.get(session.lease, session.lease)
 
 
 def session_end(session: SessionInfo) -> str:

@@ -54,6 +54,7 @@ def open(
     server: str | None = None,
     start: str = "auto",
     lease: str = "never",
+    policies: Mapping[str, Any] | None = None,
     description: str = "",
     labels: Mapping[str, str] | None = None,
 ) -> Opening[Session]:
@@ -65,6 +66,7 @@ def open(
             server=server,
             start=start,
             lease=lease,
+            policies=policies,
             description=description,
             labels=labels,
         )

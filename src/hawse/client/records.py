@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar
 
-_NEVER_SHARED = {"labels": dict, "policies": dict, "before": dict, "after": dict, "detail": dict}
+_NEVER_SHARED = {
+    "labels": dict, "policies": dict, "before": dict, "after": dict, "detail": dict, "of": list, "holders": list,
+    "warnings": list,
+}  # fmt: skip
 
 
 class Record:
@@ -91,7 +94,7 @@ class JobInfo(Record):
     _defaults = {
         "id": "", "session": "", "name": "", "state": "pending", "tty": False, "created_at": 0.0, "on_lost": "report",
         "placement": "local", "attempt": 1, "incarnation": "", "version": 1, "grace_s": 10.0, "stop_reason": "",
-        "on_error": "report", "retries_max": 0,
+        "retries_max": 0,
     }  # fmt: skip
     id: str
     session: str
@@ -110,7 +113,7 @@ class JobInfo(Record):
     ended_at: float | None
     grace_s: float
     stop_reason: str
-    on_error: str
+    on_error: str | None
     retries_max: int
     start_at: float | None
     outcome: Outcome | None
@@ -172,14 +175,47 @@ class Trouble(Record):
     since: float
 
 
+class ClockInfo(Record):
+    """One clock of a session. deadline: when it runs out; None: it does not run. then: what follows (end, signal).
+
+    source: where its policy was set. of: jobs that it is about. holders: who has the link or the control.
+    """
+
+    __slots__ = _fields = ("name", "since", "deadline", "warnings", "then", "source", "of", "holders")
+    _defaults = {"name": "", "then": ""}
+    name: str
+    since: float | None
+    deadline: float | None
+    warnings: list[float]
+    then: str
+    source: str | None
+    of: list[str]
+    holders: list[str]
+
+
+class PolicyInfo(Record):
+    """A policy: its value, and where that was set: default, project, session, command."""
+
+    __slots__ = _fields = ("name", "value", "source", "what")
+    _defaults = {"name": "", "source": "default", "what": ""}
+    name: str
+    value: Any
+    source: str
+    what: str
+
+
 class SessionInfo(Record):
-    """A session with its jobs (by age) and living attachments. state: new, waiting, active, draining, ended."""
+    """A session with its jobs (by age), living attachments and clocks.
+
+    state: new, waiting, active, draining, ended. lease_until: when it ends, Unix seconds (lease "until").
+    """
 
     _fields = (
         "id", "project", "alias", "owner", "state", "created_at", "description", "labels", "policies", "lease", "epoch",
-        "version", "ended_at", "end_reason", "ended_by", "last_seq", "lease_until",
+        "version", "ended_at", "end_reason", "ended_by", "last_seq",
+        "lease_until", "policies_at",
     )  # fmt: skip
-    __slots__ = (*_fields, "attachments", "jobs", "trouble")
+    __slots__ = (*_fields, "attachments", "clocks", "jobs", "trouble")
     _defaults = {
         "id": "", "project": "default", "owner": "", "state": "new", "created_at": 0.0, "description": "",
         "lease": "never", "epoch": 1, "version": 1, "end_reason": "", "ended_by": "", "last_seq": 0,
@@ -201,14 +237,17 @@ class SessionInfo(Record):
     ended_by: str
     last_seq: int
     lease_until: float | None
+    policies_at: float | None
     jobs: list[JobInfo]
     attachments: list[AttachmentInfo]
+    clocks: list[ClockInfo]
     trouble: Trouble | None
 
     def __init__(self, raw: dict[str, Any]) -> None:
         super().__init__(raw)
         self.jobs = [JobInfo(job) for job in raw.get("jobs") or ()]
         self.attachments = [AttachmentInfo(a) for a in raw.get("attachments") or ()]
+        self.clocks = [ClockInfo(clock) for clock in raw.get("clocks") or ()]
         self.trouble = Trouble(raw["trouble"]) if raw.get("trouble") else None
 
     @property
@@ -225,7 +264,8 @@ class SessionInfo(Record):
 class EventInfo(Record):
     """One numbered change. seq: 1, 2, 3 ... per session. before, after: the changed fields of the object.
 
-    detail: facts of what happened that no object keeps, as of a refusal.
+    detail: facts of what happened that no object keeps, such as of a refusal, or the command that a warning
+    suggests.
     """
 
     __slots__ = _fields = (

@@ -30,6 +30,8 @@ def job_spec(
     grace_s: float | None = None,
     log_on_full: str = "block",
     leftovers: str = "end",
+    on_error: str | None = None,
+    retries_max: int = 0,
 ) -> dict[str, Any]:
     """The request's JobSpec.
 
@@ -59,6 +61,8 @@ def job_spec(
         spec["tty"] = {"columns": columns, "rows": rows}
     if name is not None:
         spec["name"] = checked_name(name, "the job's name")
+    if on_error is not None:
+        spec |= {"on_error": on_error, "retries_max": retries_max}
     if grace_s is not None:
         spec["grace_s"] = grace_s
     return spec

@@ -89,7 +89,7 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
     async with AsyncExitStack() as stack:
         store, kind = await opened_store(store_url(settings), places, clock)
         stack.push_async_callback(store.aclose)
-        world = made_world(store, clock, places, descriptors=descriptors)
+        world = made_world(store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings))
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             leader = Reconciler(world)
@@ -168,7 +168,23 @@ def look(url: str, places: Places) -> tuple[str, int]:
     raise _unknown(url)
 
 
-def made_world(store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int]) -> World:
+def lease_s_max(settings: Settings) -> float | None:
+    """How long a session may live: config.toml, [sessions] lease_s_max, in seconds; None without. Raises Invalid."""
+    try:
+        with open(settings.places.config_file, "rb") as file:
+            found = tomllib.load(file).get("sessions", {}).get("lease_s_max")
+    except FileNotFoundError:
+        return None
+    except (OSError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise Invalid(f"{settings.places.config_file} can't be read: {error}") from error
+    if found is not None and (isinstance(found, bool) or not isinstance(found, (int, float)) or found <= 0):
+        raise Invalid(f"{settings.places.config_file}: [sessions] lease_s_max is a number of seconds")
+    return found
+
+
+def made_world(
+    store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int], lease_s_max: float | None = None
+) -> World:
     """The ports of this machine."""
     parent = Parent(
         socket=places.parent_socket,
@@ -184,6 +200,7 @@ def made_world(store: Store, clock: Clock, places: Places, *, descriptors: tuple
         clock=clock,
         logs=LogFiles(places.jobs),
         owner=f"uid:{os.getuid()}",
+        lease_s_max=lease_s_max,
         key=kept_key(f"{places.state}/{KEY_FILE}"),
     )
 

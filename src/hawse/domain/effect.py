@@ -76,10 +76,14 @@ class SignalJob:
 
 @dataclass(frozen=True, slots=True)
 class CheckClock:
-    """Look whether this clock of a session has run out, from what is stored then. clock: see domain/clock.py."""
+    """Look whether this clock of a session has run out, from what is stored then. clock: see domain/clock.py.
+
+    at: the warning or deadline that it is for, Unix seconds; what was due before that has been told.
+    """
 
     session: SessionId
     clock: str
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

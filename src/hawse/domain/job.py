@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from hawse.domain.effect import Effect, StartJob, StopJob, SweepJob
+from hawse.domain.effect import Effect, Later, StartJob, StopJob, SweepJob
 from hawse.domain.errors import Invalid
 from hawse.domain.ids import JobId, SessionId, checked_name
 from hawse.domain.table import moved
@@ -20,6 +20,8 @@ GRACE_S_DEFAULT = 10.0  # docker stop's default; long enough for a checkpointing
 GRACE_S_MAX = 3600.0
 ATTEMPTS_MAX = 100
 LEFT_BEHIND_MAX = 100  # told; all are ended
+RETRY_S = 1.0  # before the second attempt; doubled for each further one
+RETRY_S_MAX = 300.0  # soon enough for what comes back by itself, seldom enough for what does not
 
 
 class S(StrEnum):
@@ -41,19 +43,22 @@ class E(StrEnum):
     LOST = "lost"
     SWEPT = "swept"
     RESTARTED = "restarted"
+    RETRIED = "retried"
 
 
 JOB: Mapping[tuple[S, E], S] = {
     (S.PENDING, E.START_ASKED): S.STARTING,
-    (S.PENDING, E.STOP_ASKED): S.ENDED,  # it never ran
+    (S.PENDING, E.STOP_ASKED): S.ENDED,  # there is no runner to stop
     (S.STARTING, E.STARTED): S.RUNNING,
     (S.STARTING, E.START_FAILED): S.ENDED,
     (S.STARTING, E.STOP_ASKED): S.STOPPING,
     (S.STARTING, E.EXITED): S.ENDED,  # so short that its start was never seen
+    (S.STARTING, E.RETRIED): S.PENDING,  # it failed; its next attempt starts at start_at
     (S.STARTING, E.LOST): S.LOST,
     (S.RUNNING, E.LOG_CHANGED): S.RUNNING,
     (S.RUNNING, E.STOP_ASKED): S.STOPPING,
     (S.RUNNING, E.EXITED): S.ENDED,
+    (S.RUNNING, E.RETRIED): S.PENDING,
     (S.RUNNING, E.LOST): S.LOST,
     (S.STOPPING, E.STARTED): S.STOPPING,  # its start was under way when the stop was asked
     (S.STOPPING, E.START_FAILED): S.ENDED,
@@ -139,8 +144,9 @@ class Job:
 
     command: what people read (argv, undecodable bytes replaced). left_behind: processes found after the end, each {pid,
     command}, with `survived` where one could not be ended. outcome of a job that is lost or was restarted: how its
-    attempt ended; left_behind of a restarted one: what of that attempt may still live. retries_max: how often on_error
-    starts it again. start_at: a pending job starts then (back-off), Unix seconds.
+    attempt ended; left_behind of a restarted one: what of that attempt may still live. on_error, retries_max: what its
+    command asked for; None: what the session's policies say when it fails. start_at: a pending job starts then
+    (back-off), Unix seconds.
     """
 
     id: JobId
@@ -164,7 +170,7 @@ class Job:
     log: LogState = field(default_factory=LogState)
     log_end: int | None = None
     left_behind: tuple[Mapping[str, Any], ...] = ()
-    on_error: OnError = OnError.REPORT
+    on_error: OnError | None = None
     retries_max: int = 0
     start_at: float | None = None
 
@@ -180,10 +186,14 @@ def created(
     incarnation: str,
     on_lost: OnLost = OnLost.REPORT,
     grace_s: float = GRACE_S_DEFAULT,
+    on_error: OnError | None = None,
+    retries_max: int = 0,
 ) -> tuple[Job, tuple[Effect, ...]]:
     """A local job starts at once: its start is an effect, done after the commit. Raises Invalid."""
     if not command:
         raise Invalid("the command is empty")
+    if not 0 <= retries_max < ATTEMPTS_MAX:
+        raise Invalid(f"{retries_max} retries are not possible: 0 to {ATTEMPTS_MAX - 1}")
     job = Job(
         id=id,
         session=session,
@@ -195,13 +205,15 @@ def created(
         on_lost=on_lost,
         incarnation=incarnation,
         grace_s=checked_grace(grace_s),
+        on_error=on_error,
+        retries_max=retries_max,
     )
-    return _starting(job)
+    return start_asked(job), (StartJob(job=job.id, attempt=job.attempt),)
 
 
-def _starting(job: Job) -> tuple[Job, tuple[Effect, ...]]:
-    job = replace(job, state=moved(JOB, job.state, E.START_ASKED, f"job {job.name}"))
-    return job, (StartJob(job=job.id, attempt=job.attempt),)
+def start_asked(job: Job) -> Job:
+    """A pending job whose time has come. Raises IllegalMove."""
+    return replace(job, state=moved(JOB, job.state, E.START_ASKED, f"job {job.name}"), start_at=None)
 
 
 def checked_grace(grace_s: float) -> float:
@@ -218,17 +230,21 @@ def started(job: Job, *, attempt: int, pid: int, now: float) -> Job:
     return replace(job, state=moved(JOB, job.state, E.STARTED, f"job {job.name}"), pid=pid, started_at=now)
 
 
-def stop_asked(job: Job, *, grace_s: float | None, reason: str) -> tuple[Job, tuple[Effect, ...]]:
+def stop_asked(job: Job, *, grace_s: float | None, reason: str, now: float) -> tuple[Job, tuple[Effect, ...]]:
     """Ask for its end:
 
     SIGTERM, grace, SIGKILL. Safe to repeat; a shorter grace than the one asked before hurries it up. A job that was
-    asked to stop has a stop_reason, whatever becomes of it: it is never started again.
+    asked to stop has a stop_reason, whatever becomes of it: it is never started again. A pending one ends at once, as
+    its last attempt did.
     """
     grace = job.grace_s if grace_s is None else checked_grace(grace_s)
     after = moved(JOB, job.state, E.STOP_ASKED, f"job {job.name}")
     if job.state == S.ENDED or (job.stop_reason and grace >= job.grace_s):
         return job, ()
     stopping = replace(job, state=after, grace_s=grace, stop_reason=job.stop_reason or reason or "asked")
+    if after == S.ENDED:
+        never_ran = Outcome(OutcomeKind.FAILED, cause="stopped before it started")
+        return replace(stopping, ended_at=now, start_at=None, outcome=job.outcome or never_ran), ()
     return stopping, (StopJob(job=job.id, attempt=job.attempt, grace_s=grace),)
 
 
@@ -249,12 +265,15 @@ def ended(
     left_behind: tuple[Mapping[str, Any], ...] = (),
     is_swept: bool = True,
     next_incarnation: str = "",
-) -> tuple[Job, tuple[Effect, ...]]:
+    on_error: OnError = OnError.REPORT,
+    retries_max: int = 0,
+) -> tuple[Job, tuple[Effect | Later, ...]]:
     """It exited, failed to start, or was lost. An old attempt's report, or a second one, changes nothing.
 
     is_swept: False for a lost job whose left_behind must be ended first: it stays lost until `swept`. Else see there
     for what becomes of a lost job. next_incarnation: the identity of the next attempt, needed only where a restart is
-    possible.
+    possible. on_error, retries_max: the error policy that counts; a job that failed and may be tried again is pending
+    until start_at. Attempts after a loss count as retries, too.
     """
     if attempt != job.attempt or job.state in (S.LOST, S.ENDED):
         return job, ()
@@ -264,8 +283,35 @@ def ended(
         if not is_swept:
             return lost, (SweepJob(job=job.id, attempt=attempt),)
         return _over(lost, now=now, next_incarnation=next_incarnation)
+    if (
+        on_error == OnError.RESTART
+        and is_failure(outcome)
+        and job.attempt <= retries_max
+        and _may_go_on(job, next_incarnation)
+    ):
+        return _retried(after, now=now, next_incarnation=next_incarnation)
     event = E.START_FAILED if outcome.kind == OutcomeKind.FAILED and job.state != S.RUNNING else E.EXITED
     return replace(after, state=moved(JOB, job.state, event, f"job {job.name}"), ended_at=now), ()
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Is this what an error policy is for? A lost job is not: on_lost is for that."""
+    return outcome.kind != OutcomeKind.LOST and outcome.exit_code != 0
+
+
+def retry_s(attempt: int) -> float:
+    """How long to wait after this attempt failed: 1, 2, 4 ... 300 s."""
+    return min(RETRY_S_MAX, RETRY_S * 2.0 ** min(attempt - 1, 30))
+
+
+def _retried(failed: Job, *, now: float, next_incarnation: str) -> tuple[Job, tuple[Later, ...]]:
+    start_at = now + retry_s(failed.attempt)
+    again = replace(
+        _next_attempt(failed, next_incarnation),
+        state=moved(JOB, failed.state, E.RETRIED, f"job {failed.name}"),
+        start_at=start_at,
+    )
+    return again, (Later(StartJob(job=again.id, attempt=again.attempt), start_at),)
 
 
 def swept(
@@ -291,9 +337,15 @@ def swept(
 
 
 def _is_restarted(job: Job, next_incarnation: str) -> bool:
-    return (
-        job.on_lost == OnLost.RESTART and not job.stop_reason and job.attempt < ATTEMPTS_MAX and next_incarnation != ""
-    )
+    return job.on_lost == OnLost.RESTART and _may_go_on(job, next_incarnation)
+
+
+def _may_go_on(job: Job, next_incarnation: str) -> bool:
+    return not job.stop_reason and job.attempt < ATTEMPTS_MAX and next_incarnation != ""
+
+
+def _next_attempt(job: Job, incarnation: str) -> Job:
+    return replace(job, attempt=job.attempt + 1, incarnation=incarnation, pid=None, started_at=None, log=LogState())
 
 
 def _over(lost: Job, *, now: float, next_incarnation: str) -> tuple[Job, tuple[Effect, ...]]:
@@ -301,12 +353,6 @@ def _over(lost: Job, *, now: float, next_incarnation: str) -> tuple[Job, tuple[E
     if not _is_restarted(lost, next_incarnation):
         return replace(lost, state=moved(JOB, lost.state, E.SWEPT, f"job {lost.name}"), ended_at=now), ()
     again = replace(
-        lost,
-        state=moved(JOB, lost.state, E.RESTARTED, f"job {lost.name}"),
-        attempt=lost.attempt + 1,
-        incarnation=next_incarnation,
-        pid=None,
-        started_at=None,
-        log=LogState(),
+        _next_attempt(lost, next_incarnation), state=moved(JOB, lost.state, E.RESTARTED, f"job {lost.name}")
     )
     return again, (StartJob(job=lost.id, attempt=again.attempt),)

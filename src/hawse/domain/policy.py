@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from hawse.domain.errors import Invalid
+from hawse.domain.job import ATTEMPTS_MAX, OnError
 
 SECONDS_MAX = 366 * 86400.0  # a year: longer waits are "never"
 WARNINGS_MAX = 10
@@ -71,6 +72,12 @@ def _seconds(name: str, value: Any) -> float:
     return float(value)
 
 
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < ATTEMPTS_MAX:
+        raise Invalid(f"policy {name}: {str(value)[:40]!r} is no whole number from 0 to {ATTEMPTS_MAX - 1}")
+    return value
+
+
 def _signal(name: str, value: Any) -> str:
     text = str(value).upper().removeprefix("SIG")
     if not _SIGNAL.fullmatch(text):
@@ -92,9 +99,15 @@ POLICIES: Mapping[str, Policy] = {
     "on_disconnect": Policy(OnDisconnect.KEEP.value, "when nobody is attached any more", _choice(OnDisconnect)),
     "on_disconnect_s": Policy(0.0, "... after this time", _seconds),
     "on_disconnect_signal": Policy("HUP", "... this signal", _signal),
+    "on_error": Policy(
+        OnError.REPORT.value, "when a job fails: tell, start it again, or end the session", _choice(OnError)
+    ),
+    "on_error_retries": Policy(3, "... start it again so often", _count),
     "lease_warnings_s": Policy([1800.0, 600.0, 120.0], "warn so long before the lease ends", _warnings),
     "connect_by_warnings_s": Policy([120.0], "warn so long before the connect-by deadline", _warnings),
 }
+COUNTS = frozenset({"on_error_retries"})
+STARTING_CLOCKS = frozenset({"connect_by_s", "on_disconnect", "on_disconnect_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +118,16 @@ class Setting:
     source: Source
 
 
-def checked(policies: Mapping[str, Any]) -> dict[str, Any]:
-    """The policies as they are kept. Raises Invalid (unknown, or a value that is none)."""
+def check_names(policies: Iterable[str]) -> None:
+    """Raises Invalid for a name that no policy has."""
     for name in policies:
         if name not in POLICIES:
             raise Invalid(f"there is no policy {name[:60]!r}", next_step=f"known policies: {', '.join(POLICIES)}")
+
+
+def checked(policies: Mapping[str, Any]) -> dict[str, Any]:
+    """The policies as they are kept. Raises Invalid (unknown, or a value that is none)."""
+    check_names(policies)
     return {name: POLICIES[name].check(name, value) for name, value in policies.items()}
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from hawse.domain.errors import Invalid, TooLarge
+from hawse.domain.errors import Expired, Invalid, TooLarge
 from hawse.domain.ids import SessionId, checked_name, checked_text
+from hawse.domain.policy import SECONDS_MAX, STARTING_CLOCKS, check_names, checked
 from hawse.domain.table import moved
 
 DESCRIPTION_LENGTH_MAX = 1000
@@ -28,6 +29,8 @@ class E(StrEnum):
     NODES_ASKED = "nodes_asked"
     ACTIVATED = "activated"
     DESCRIBED = "described"
+    LEASE_SET = "lease_set"
+    POLICY_SET = "policy_set"
     END_ASKED = "end_asked"
     DRAINED = "drained"
 
@@ -38,8 +41,12 @@ SESSION: Mapping[tuple[S, E], S] = {
     (S.NEW, E.END_ASKED): S.DRAINING,
     (S.WAITING, E.ACTIVATED): S.ACTIVE,
     (S.WAITING, E.DESCRIBED): S.WAITING,
+    (S.WAITING, E.LEASE_SET): S.WAITING,
+    (S.WAITING, E.POLICY_SET): S.WAITING,
     (S.WAITING, E.END_ASKED): S.DRAINING,
     (S.ACTIVE, E.DESCRIBED): S.ACTIVE,
+    (S.ACTIVE, E.LEASE_SET): S.ACTIVE,
+    (S.ACTIVE, E.POLICY_SET): S.ACTIVE,
     (S.ACTIVE, E.END_ASKED): S.DRAINING,
     (S.DRAINING, E.DESCRIBED): S.DRAINING,
     (S.DRAINING, E.END_ASKED): S.DRAINING,  # ending twice is harmless
@@ -48,6 +55,7 @@ SESSION: Mapping[tuple[S, E], S] = {
 }
 START, FINAL = S.NEW, frozenset({S.ENDED})
 LIVING = frozenset(S) - FINAL
+CLOCKED = frozenset({S.NEW, S.WAITING, S.ACTIVE})  # its clocks run; one that drains is over soon anyway
 
 
 class Lease(StrEnum):
@@ -64,7 +72,8 @@ class Session:
 
     id: UUIDv7. alias: unique among a project's living sessions. Times are Unix seconds. epoch: raised when holders are
     fenced. ended_by, end_reason: who asked for the end first, and why. policies: see domain/policy.py. lease_until:
-    when it ends (lease "until"; None otherwise).
+    when it ends (lease "until"; None otherwise). policies_at: when a policy that starts a clock was last changed, if
+    ever; such a clock never counts time from before.
     """
 
     id: SessionId
@@ -83,6 +92,7 @@ class Session:
     end_reason: str = ""
     ended_by: str = ""
     lease_until: float | None = None
+    policies_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -101,8 +111,10 @@ def created(
     labels: Mapping[str, str] | None = None,
     policies: Mapping[str, Any] | None = None,
     lease: Lease = Lease.NEVER,
+    lease_until: float | None = None,
+    lease_s_max: float | None = None,
 ) -> Session:
-    """A session that needs no nodes is active at once. Raises Invalid, TooLarge."""
+    """A session that needs no nodes is active at once. See `leased` for the lease. Raises Invalid, TooLarge."""
     session = Session(
         id=id,
         project=project,
@@ -110,9 +122,9 @@ def created(
         owner=owner,
         state=moved(SESSION, START, E.ACTIVATED, "the session"),
         created_at=now,
-        lease=lease,
-        policies=dict(policies or {}),
+        policies=checked(policies or {}),
     )
+    session = leased(session, lease, until=lease_until, now=now, lease_s_max=lease_s_max)
     return described(session, description=description, labels=labels or {})
 
 
@@ -143,6 +155,69 @@ def renamed(session: Session, alias: str | None) -> Session:
     """Give a living session another alias. Whether it is free is the store's to say (Clash)."""
     state = moved(SESSION, session.state, E.DESCRIBED, f"session {session.name}")
     return replace(session, state=state, alias=None if alias is None else checked_name(alias, "the alias"))
+
+
+def leased(
+    session: Session, lease: Lease, *, until: float | None = None, now: float, lease_s_max: float | None = None
+) -> Session:
+    """Set when a living session ends by itself. until: with lease "until" only, Unix seconds.
+
+    lease_s_max: how long the project lets a session live, seconds from its creation; None: any lease is possible.
+    Raises Invalid, IllegalMove, Expired (its lease is over already; it is being ended).
+    """
+    state = moved(SESSION, session.state, E.LEASE_SET, f"session {session.name}")
+    if session.lease_until is not None and session.lease_until <= now:
+        raise Expired(f"the lease of session {session.name} is over; it is being ended", next_step="hawse new")
+    if (until is not None) != (lease == Lease.UNTIL):
+        raise Invalid(f"lease {lease}: " + ("a time is needed" if until is None else "a time is only for until"))
+    until_max = None if lease_s_max is None else session.created_at + lease_s_max
+    if until is None:
+        if until_max is not None:
+            raise Invalid(
+                f"lease {lease} is not possible: sessions of project {session.project} live {lease_s_max:g} s at most",
+                next_step=f"give it a time: --time {lease_s_max:.0f}s or less",
+                lease_until_max=until_max,
+            )
+    elif until <= now:
+        raise Invalid(f"the lease would have ended {now - until:.0f} s ago", next_step="give a time to come")
+    elif until > now + SECONDS_MAX:
+        raise Invalid(
+            f"a lease of {(until - now) / 86400:.0f} days is not possible: at most {SECONDS_MAX / 86400:.0f} days",
+            next_step="a session that shall not end by itself: --never, or --lease never",
+        )
+    elif until_max is not None and until > until_max:
+        raise Invalid(
+            f"the lease would end {until - until_max:.0f} s too late: in project {session.project} a session lives at"
+            f" most {lease_s_max:g} s",
+            next_step=f"{max(0.0, until_max - now):.0f} s from now is the latest end",
+            lease_until_max=until_max,
+        )
+    return replace(session, state=state, lease=lease, lease_until=until)
+
+
+def extended(session: Session, *, by_s: float, now: float, lease_s_max: float | None = None) -> Session:
+    """Push the end of a lease that has one by so many seconds. Raises as `leased`."""
+    if session.lease != Lease.UNTIL or session.lease_until is None:
+        ends = "does not end by itself" if session.lease == Lease.NEVER else "ends with its last job, at no set time"
+        raise Invalid(
+            f"session {session.name} {ends}; there is nothing to extend",
+            next_step=f"hawse extend {session.name} --until TIME sets an end",
+        )
+    if not 0 < by_s <= SECONDS_MAX:
+        raise Invalid(f"an extension of {by_s:g} s is not possible: more than 0, at most {SECONDS_MAX:g} s")
+    return leased(session, Lease.UNTIL, until=session.lease_until + by_s, now=now, lease_s_max=lease_s_max)
+
+
+def governed(session: Session, policies: Mapping[str, Any], *, now: float) -> Session:
+    """Set policies of a living session; the value None takes one away. Raises Invalid, IllegalMove."""
+    state = moved(SESSION, session.state, E.POLICY_SET, f"session {session.name}")
+    check_names(policies)
+    kept = {name: value for name, value in session.policies.items() if name not in policies}
+    kept |= checked({name: value for name, value in policies.items() if value is not None})
+    if kept == session.policies:
+        return session
+    started = any(kept.get(name) != session.policies.get(name) for name in STARTING_CLOCKS)
+    return replace(session, state=state, policies=kept, policies_at=now if started else session.policies_at)
 
 
 def end_asked(session: Session, *, by: str, reason: str) -> Session:

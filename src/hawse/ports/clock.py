@@ -20,6 +20,13 @@ class Clock(Protocol):
         """Wait. If cancelled, nothing is left behind."""
         ...
 
+    async def wait_until(self, time: float) -> None:
+        """Wait until it is this time (Unix seconds), or until somebody set the clock, or for a bounded time: look then.
+
+        A machine that slept counts as having waited. If cancelled, nothing is left behind.
+        """
+        ...
+
     def random(self, count: int) -> bytes:
         """`count` unpredictable bytes (for ids and secrets); a simulator gives repeatable ones."""
         ...

@@ -138,6 +138,10 @@ class View(Protocol):
         """The highest fence that any attachment of this job ever had; 0 when there was none."""
         ...
 
+    def last_detached_at(self, session: str) -> float | None:
+        """When the last attachment that had been linked was detached; None: there was none."""
+        ...
+
     def attachments_of(self, sessions: Sequence[str]) -> dict[str, list[Attachment]]:
         """Living ones of many sessions in one query; every asked id is a key."""
         ...
@@ -160,6 +164,10 @@ class View(Protocol):
         ...
 
     def last_seq(self, session: str) -> int: ...
+    def clock_checks(self, session: str) -> list[Pending]:
+        """The stored CheckClock effects of a session, oldest first, due or not."""
+        ...
+
     def effects_due(self, now: float, limit: int) -> list[Pending]:
         """Oldest first."""
         ...
@@ -232,8 +240,8 @@ class Unit(View, Protocol):
         """Safe to repeat."""
         ...
 
-    def effect_done(self, id: int) -> None:
-        """Safe to repeat."""
+    def effect_done(self, id: int) -> bool:
+        """Was it still to do? Safe to repeat; of several at once one is told so."""
         ...
 
     def effect_failed(self, id: int, *, due_at: float) -> None:

@@ -13,6 +13,7 @@ from hawse.domain.ids import RANDOM_BYTES, AttachmentId, checked_text, is_uuid, 
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
+from hawse.services.clock import watch_others
 from hawse.services.gate import able, attachment_of, denied, grant_of, is_permitted, job_at, session_of, visible
 from hawse.services.world import Caller, World
 from hawse.wire.ticket import Ticket, seal
@@ -133,6 +134,7 @@ def _attachment(
     )
     kept = unit.change(None, made, kind="attachment.created", by=caller.principal)
     assert isinstance(kept, Attachment)
+    watch_others(unit, session.id, now=now)
     return kept
 
 
@@ -177,6 +179,7 @@ async def detach(world: World, caller: Caller, session_name: str, id: str) -> At
             return attachment
         kept = unit.change(attachment, after, kind="attachment.detached", by=caller.principal, effects=effects)
         assert isinstance(kept, Attachment)
+        watch_others(unit, session.id, now=now)
         return kept
 
     return await world.store.write(verb)

@@ -21,6 +21,7 @@ from hawse.domain.grant import Capability, Grant, Role
 from hawse.domain.ids import RANDOM_BYTES, GrantId, is_uuid, uuid7
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
+from hawse.services.clock import watch_others
 from hawse.services.gate import denied, is_permitted, session_of
 from hawse.services.world import Caller, World, once
 
@@ -288,7 +289,8 @@ def _named(view: View, session: Session, whom: str) -> list[Grant]:
 
 
 def _clock(grant: Grant) -> Sequence[Effect | Later]:
-    return () if grant.expires_at is None else (Later(CheckClock(grant.session, CLOCK), grant.expires_at),)
+    at = grant.expires_at
+    return () if at is None else (Later(CheckClock(grant.session, CLOCK, at), at),)
 
 
 def _kept(
@@ -321,6 +323,8 @@ def _cut(
         kept = unit.change(one, after, kind="attachment.detached", by=by, effects=effects)
         assert isinstance(kept, Attachment)
         cut.append(kept)
+    if cut:
+        watch_others(unit, session.id, now=now)
     return tuple(cut)
 
 

@@ -71,6 +71,8 @@ def add(unit: Unit, caller: Caller, session: Session, spec: JobSpec, fresh: Fres
         incarnation=fresh.incarnation,
         on_lost=spec.on_lost,
         grace_s=spec.grace_s,
+        on_error=spec.on_error,
+        retries_max=spec.retries_max,
     )
     kept = unit.change(None, job, kind="job.created", by=caller.principal, effects=effects, request=caller.request_id)
     assert isinstance(kept, Job)
@@ -136,16 +138,22 @@ async def stop(
     world: World, caller: Caller, session_name: str, name: str, *, grace_s: float | None = None, reason: str = "asked"
 ) -> Job:
     """SIGTERM, grace, SIGKILL of everything the job started. Safe to repeat. Raises NotFound, Denied, Invalid."""
+    from hawse.services.session import over, settle  # it needs this module to make a session with its first job
+
+    now = world.clock.now()
 
     def verb(unit: Unit) -> Job:
         _, job = job_at(unit, caller, session_name, name, Capability.JOB_STOP)
-        after, effects = jobs.stop_asked(job, grace_s=grace_s, reason=reason)
+        after, effects = jobs.stop_asked(job, grace_s=grace_s, reason=reason, now=now)
         if after is job:
             return job
         kept = unit.change(
             job, after, kind="job.stop_asked", by=caller.principal, effects=effects, request=caller.request_id
         )
         assert isinstance(kept, Job)
+        if kept.state == jobs.S.ENDED:
+            over(unit, kept, now=now)
+            settle(unit, unit.session(kept.session), now=now)
         return kept
 
     return await once(world, caller, verb)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hawse.domain.errors import Invalid, TooLarge
 from hawse.domain.ids import NAME_LENGTH_MAX
-from hawse.domain.job import GRACE_S_DEFAULT, OnLost
+from hawse.domain.job import GRACE_S_DEFAULT, OnError, OnLost
 from hawse.ports.store import Order
 from hawse.wire.order import ARGUMENT_BYTES_MAX
 
@@ -36,6 +36,8 @@ class JobSpec:
     log_on_full: str = "block"
     log_bytes_max: int = 0
     leftovers: str = "end"
+    on_error: OnError | None = None
+    retries_max: int = 0
 
 
 def checked(spec: JobSpec) -> JobSpec:

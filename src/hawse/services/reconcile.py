@@ -15,12 +15,14 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
+from hawse.domain.clock import DEADLINED
 from hawse.domain.effect import (
     NAMES,
     CheckClock,
     CutAttachment,
     ForgetRunner,
     RemoveHistory,
+    SignalJob,
     StartJob,
     StopJob,
     SweepJob,
@@ -30,9 +32,11 @@ from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
 from hawse.ports.store import Order, Pending, Unit, View
+from hawse.services import deadline
 from hawse.services import grant as grants
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
+from hawse.services.clock import watch_others
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -40,8 +44,10 @@ T = TypeVar("T")
 log = logging.getLogger("hawse.reconcile")
 
 EFFECTS_AT_ONCE = 256
+EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
+CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
 BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
@@ -61,13 +67,13 @@ class Reconciler:
         """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reports())
-            group.create_task(self._adoption_then_effects())
+            group.create_task(self._adoption())
+            group.create_task(self._effects())
             group.create_task(self._deadlines())
 
-    async def _adoption_then_effects(self) -> None:
+    async def _adoption(self) -> None:
         await self._adopt()
         self.adopted.set()
-        await self._effects()
 
     # -- adoption
     # -----------------------------------------------------------------------------------------------------------
@@ -94,6 +100,8 @@ class Reconciler:
             order = await self.world.store.read(lambda view: view.order(job.id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
+        if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
+            return
         if job.state == jobs.S.LOST:  # an earlier coordinator's sweep ended with it
             await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
             return
@@ -124,11 +132,16 @@ class Reconciler:
     # ------------------------------------------------------------------------------------------------------------
 
     async def _effects(self) -> None:
-        """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else."""
+        """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else.
+
+        Until all jobs are adopted, only clocks are checked: a runner that is hard to find must not keep a lease from
+        ending in time.
+        """
         busy: set[str] = set()
         nudge, room = asyncio.Event(), asyncio.Semaphore(JOBS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._nudge_on_effects(nudge))
+            group.create_task(self._nudge_on_adoption(nudge))
             while True:
                 nudge.clear()
                 now = self.world.clock.now()
@@ -136,21 +149,26 @@ class Reconciler:
                 for key, queue in due.items():
                     busy.add(key)
                     group.create_task(self._queue(key, queue, busy, nudge, room))
-                wait_s = HOUSEKEEPING_S if next_at is None else max(0.01, next_at - now)
-                timer = group.create_task(self._nudge_after(min(wait_s, HOUSEKEEPING_S), nudge))
+                until = now + HOUSEKEEPING_S if next_at is None else min(next_at, now + HOUSEKEEPING_S)
+                timer = group.create_task(self._nudge_at(until, nudge))
                 await nudge.wait()
                 timer.cancel()
 
     async def _due(self, now: float, busy: set[str]) -> tuple[dict[str, list[Pending]], float | None]:
         """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due."""
 
+        is_ready = self.adopted.is_set()
+        limit = EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(busy) if is_ready else EFFECTS_BEFORE_ADOPTION
+
         def query(view: View) -> tuple[list[Pending], float | None]:
-            return view.effects_due(now, EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(busy)), view.next_effect_at(now)
+            return view.effects_due(now, limit), view.next_effect_at(now)
 
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
         for pending in found:
-            key = getattr(pending.effect, "job", pending.session)
+            if not is_ready and not isinstance(pending.effect, CheckClock):
+                continue
+            key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
             if key not in busy:
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
@@ -160,14 +178,22 @@ class Reconciler:
             await self.world.store.wait_effect(timeout_s=HOUSEKEEPING_S)
             nudge.set()
 
-    async def _nudge_after(self, seconds: float, nudge: asyncio.Event) -> None:
-        await self.world.clock.sleep(seconds)
+    async def _nudge_on_adoption(self, nudge: asyncio.Event) -> None:
+        await self.adopted.wait()
+        nudge.set()
+
+    async def _nudge_at(self, time: float, nudge: asyncio.Event) -> None:
+        """At this time, or when the clock was set: a time of day that comes sooner than it seemed is not missed."""
+        await self.world.clock.wait_until(time)
         nudge.set()
 
     async def _queue(
         self, key: str, queue: list[Pending], busy: set[str], nudge: asyncio.Event, room: asyncio.Semaphore
     ) -> None:
         try:
+            if key == CLOCKS:  # they wait for nothing but the store, which commits many at once
+                await self._each(queue, lambda pending: self._in_order([pending]))
+                return
             async with room:
                 await self._in_order(queue)
         finally:
@@ -195,7 +221,8 @@ class Reconciler:
             self.world.effect_meter(NAMES[type(pending.effect)]).lag_s.observe(
                 max(0.0, self.world.clock.now() - pending.due_at)
             )
-            await self._done(pending.id)
+            if getattr(pending.effect, "clock", None) not in DEADLINED:  # such a check is done in its own transaction
+                await self._done(pending.id)
 
     async def _done(self, id: int) -> None:
         await self._writing(lambda unit: unit.effect_done(id))
@@ -226,6 +253,10 @@ class Reconciler:
                 await grants.expire(self.world, session)
             case CheckClock(session=session, clock=refusals.CLOCK):
                 await self.world.refusals.flush(self.world.store, session, now=self.world.clock.now())
+            case CheckClock() as due:
+                await deadline.check(self.world, pending.id, due)
+            case SignalJob(job=id, attempt=attempt, signal=signal):
+                await self._signal(id, attempt, signal)
             case RemoveHistory(session=session):
                 await self._remove(session)
 
@@ -234,6 +265,8 @@ class Reconciler:
             job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
         except NotFound:
             return  # it ended meanwhile: its order is gone
+        if job.attempt == attempt and job.state == jobs.S.PENDING:
+            job = await self._writing(lambda unit: _begun(unit, id, attempt))
         if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
             return
         start = _start(job, order)
@@ -241,6 +274,14 @@ class Reconciler:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
             await self.world.launcher.adopt(start)
+
+    async def _signal(self, id: str, attempt: int, signal: int) -> None:
+        try:
+            job = await self.world.store.read(lambda view: view.job(id))
+            if job.attempt == attempt and job.state == jobs.S.RUNNING:
+                await self.world.launcher.signal(id, signal)
+        except NotFound:
+            return  # it has ended meanwhile
 
     async def _sweep(self, id: str, attempt: int) -> None:
         try:
@@ -285,6 +326,7 @@ class Reconciler:
                     return attachment.link_at + STALE_S
                 gone, effects = attachments.detached(attachment, reason=Reason.LOST, now=now)
                 unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=effects)
+                watch_others(unit, attachment.session, now=now)
             return now + HOUSEKEEPING_S
 
         stale = await self._reading(lambda view: view.stale_attachments(1))
@@ -357,6 +399,16 @@ class Reconciler:
 def _concerns(job: Job) -> dict[str, str]:
     """For the log: whose line this is."""
     return {"session": job.session, "job": job.id}
+
+
+def _begun(unit: Unit, id: str, attempt: int) -> Job:
+    """A pending job whose time has come begins to start."""
+    job = unit.job(id)
+    if job.attempt != attempt or job.state != jobs.S.PENDING:
+        return job
+    kept = unit.change(job, jobs.start_asked(job), kind="job.start_asked", by="hawse")
+    assert isinstance(kept, Job)
+    return kept
 
 
 def _start(job: Job, order: Order) -> Start:

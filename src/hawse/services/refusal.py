@@ -60,7 +60,8 @@ class Refusals:
         untold = window.untold if window is not None else 0
         self._open(key, _Window(now + WINDOW_S, refusal))
         told = replace(refusal, count=refusal.count + untold)
-        check = Later(CheckClock(SessionId(refusal.session), CLOCK), now + WINDOW_S)
+        until = now + WINDOW_S
+        check = Later(CheckClock(SessionId(refusal.session), CLOCK, until), until)
 
         def verb(unit: Unit) -> bool:
             try:

@@ -7,18 +7,21 @@ from dataclasses import replace
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import Attachment, Reason
-from hawse.domain.effect import CutAttachment, Effect, ForgetRunner
+from hawse.domain.effect import CutAttachment, Effect, ForgetRunner, Later
 from hawse.domain.errors import NotFound
 from hawse.domain.grant import Capability
-from hawse.domain.job import Job
+from hawse.domain.job import Job, OnError, Outcome
+from hawse.domain.session import CLOCKED
 from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Started, Swept, Unlinked
 from hawse.ports.store import Unit, View
+from hawse.services.clock import policies_of, watch_others
 from hawse.services.job import INCARNATION_BYTES
 from hawse.services.refusal import Refusal
-from hawse.services.session import settle
+from hawse.services.session import drain, over, settle
 from hawse.services.world import World
 
 BY = "runner"
+POLICY = "hawse"
 
 
 async def take(world: World, report: Report) -> None:
@@ -45,6 +48,8 @@ async def take(world: World, report: Report) -> None:
                     _unlinked(unit, report, now)
                 case Links():
                     _links(unit, report, now)
+            if not isinstance(report, LogChanged):
+                watch_others(unit, unit.job(report.job).session, now=now)
         except NotFound:
             return  # its session's history was removed meanwhile
 
@@ -95,7 +100,11 @@ def _when(at: float | None, now: float) -> float:
 
 
 def _change(
-    unit: Unit, before: Job | Attachment, after: Job | Attachment, kind: str, effects: tuple[Effect, ...] = ()
+    unit: Unit,
+    before: Job | Attachment,
+    after: Job | Attachment,
+    kind: str,
+    effects: tuple[Effect | Later, ...] = (),
 ) -> None:
     if after != before or effects:
         unit.change(before, after, kind=kind, by=BY, effects=effects)
@@ -124,6 +133,7 @@ def _log_changed(unit: Unit, report: LogChanged) -> None:
 
 def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
     job = unit.job(report.job)
+    on_error, retries_max = _error_policy(unit, job)
     after, effects = jobs.ended(
         job,
         attempt=report.attempt,
@@ -133,8 +143,27 @@ def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
         left_behind=report.left_behind,
         is_swept=report.is_swept,
         next_incarnation=incarnation,
+        on_error=on_error,
+        retries_max=retries_max,
     )
     _over(unit, job, after, (ForgetRunner(job.id, report.attempt), *effects), now)
+    if on_error == OnError.END and after.state == jobs.S.ENDED and after is not job and jobs.is_failure(report.outcome):
+        _end_session(unit, after, report.outcome, now)
+
+
+def _error_policy(unit: Unit, job: Job) -> tuple[OnError, int]:
+    """What its command asked for, else what counts for its session now."""
+    if job.on_error is not None:
+        return job.on_error, job.retries_max
+    policies = policies_of(unit.session(job.session))
+    return OnError(policies["on_error"].value), policies["on_error_retries"].value
+
+
+def _end_session(unit: Unit, job: Job, outcome: Outcome, now: float) -> None:
+    session = unit.session(job.session)
+    if session.state in CLOCKED and not job.stop_reason:
+        how = outcome.cause or f"exit code {outcome.exit_code}"
+        drain(unit, session, by=POLICY, reason=f"job {job.name} failed: {how} (policy on_error)", grace_s=None, now=now)
 
 
 def _swept(unit: Unit, report: Swept, now: float, incarnation: str) -> None:
@@ -145,23 +174,21 @@ def _swept(unit: Unit, report: Swept, now: float, incarnation: str) -> None:
     _over(unit, job, after, effects, now)
 
 
-OVER = {jobs.S.LOST: "job.lost", jobs.S.STARTING: "job.restarted", jobs.S.ENDED: "job.ended"}
+OVER = {
+    jobs.S.LOST: "job.lost", jobs.S.STARTING: "job.restarted", jobs.S.PENDING: "job.retried", jobs.S.ENDED: "job.ended",
+}  # fmt: skip
 
 
-def _over(unit: Unit, job: Job, after: Job, effects: tuple[Effect, ...], now: float) -> None:
+def _over(unit: Unit, job: Job, after: Job, effects: tuple[Effect | Later, ...], now: float) -> None:
     """An attempt is over, or lost with processes of its own left: what goes with that in the same commit."""
     if after is job:
         return  # told before
     _change(unit, job, after, OVER[after.state], effects)
-    if after.state == jobs.S.LOST:
-        _links(unit, Links(job.id), now)  # its runner is dead: nobody is linked to it any more
+    if after.state in (jobs.S.LOST, jobs.S.PENDING):
+        _links(unit, Links(job.id), now)  # its runner is gone: nobody is linked to it any more
     if after.state != jobs.S.ENDED:
         return
-    unit.drop_order(job.id)
-    for attachment in unit.attachments(job.session):
-        if attachment.job == job.id:
-            gone, cuts = attachments.detached(attachment, reason=Reason.ENDED, now=now)
-            _change(unit, attachment, gone, "attachment.detached", cuts)
+    over(unit, after, now=now)
     settle(unit, unit.session(job.session), now=now)
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
+from hawse.domain.clock import CLOCKS, Clock, Facts, Name, clocks
 from hawse.domain.errors import Denied, Invalid
 from hawse.domain.grant import Capability
 from hawse.domain.ids import RANDOM_BYTES, JobId, SessionId, uuid7
 from hawse.domain.job import Job
+from hawse.domain.policy import Setting
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Unit, View
 from hawse.services import job as job_verbs
+from hawse.services.clock import facts_of, may_run_out, policies_of, watch
 from hawse.services.gate import check_version, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
@@ -27,42 +31,52 @@ UNCHANGED = object()
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What a caller asks for."""
+    """What a caller asks for. lease_until: Unix seconds, or lease_s: from now, with lease "until"."""
 
     alias: str | None = None
     description: str = ""
     labels: Mapping[str, str] | None = None
     lease: Lease = Lease.NEVER
+    lease_until: float | None = None
+    lease_s: float | None = None
+    policies: Mapping[str, Any] | None = None
     job: JobSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session with what is in it: jobs by age, living attachments, and the number of its last event.
+    """A session with what is in it: jobs by age, living attachments, the number of its last event, its clocks.
 
-    Of jobs and attachments only what the caller may know of (see gate.visible).
+    Of jobs and attachments only what the caller may know of (see gate.visible), in clocks, too.
     """
 
     session: Session
     jobs: tuple[Job, ...]
     attachments: tuple[Attachment, ...]
     last_seq: int
+    clocks: tuple[Clock, ...]
 
 
 def viewed(view: View, caller: Caller, session: Session) -> SessionView:
     """The session as the caller may see it."""
-    return _seen(view, caller, session, view.jobs(session.id), view.attachments(session.id))
+    return _seen(view, caller, facts_of(view, session))
 
 
-def _seen(
-    view: View, caller: Caller, session: Session, all_jobs: list[Job], everybody: list[Attachment]
-) -> SessionView:
-    seq = view.last_seq(session.id)
+def _seen(view: View, caller: Caller, facts: Facts) -> SessionView:
+    session = facts.session
+    seq, found = view.last_seq(session.id), clocks(facts)
     if session.owner == caller.principal:
-        return SessionView(session, tuple(all_jobs), tuple(everybody), seq)
-    shown = tuple(filter(visible(view, caller, session), all_jobs))
-    ids = {job.id for job in shown}
-    return SessionView(session, shown, tuple(one for one in everybody if one.job in ids), seq)
+        return SessionView(session, facts.jobs, facts.attachments, seq, found)
+    shown = tuple(filter(visible(view, caller, session), facts.jobs))
+    ids, names = {job.id for job in shown}, {job.name for job in shown}
+    theirs = replace(facts, jobs=shown, attachments=tuple(one for one in facts.attachments if one.job in ids))
+    told = [  # when all ends is everybody's; who is linked, and to what, is not
+        CLOCKS[clock.name](theirs)
+        if clock.name in (Name.LINK, Name.CONTROL)
+        else replace(clock, of=tuple(name for name in clock.of if name in names))
+        for clock in found
+    ]
+    return SessionView(session, shown, theirs.attachments, seq, tuple(told))
 
 
 async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
@@ -80,6 +94,8 @@ async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
     now = world.clock.now()
     id = SessionId(uuid7(now, world.clock.random(RANDOM_BYTES)))
     job_ids = job_verbs.fresh_ids(world)
+    if new.lease_s is not None and new.lease_until is not None:
+        raise Invalid("give only one of lease_s and lease_until")
     session = sessions.created(
         id=id,
         project=caller.project,
@@ -88,7 +104,10 @@ async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
         now=now,
         description=new.description,
         labels=new.labels,
+        policies=new.policies,
         lease=new.lease,
+        lease_until=new.lease_until if new.lease_s is None else now + new.lease_s,
+        lease_s_max=world.lease_s_max,
     )
 
     caller.about(id)
@@ -97,6 +116,7 @@ async def create(world: World, caller: Caller, new: NewSession) -> SessionView:
         unit.change(None, session, kind="session.created", by=caller.principal, request=caller.request_id)
         if spec is not None:
             job_verbs.add(unit, caller, session, spec, job_ids, now)
+        watch(unit, session, now=now)
         return viewed(unit, caller, session)
 
     return await once(world, caller, verb)
@@ -133,9 +153,16 @@ async def page(
         )
         ids = [session.id for session in found]
         their_jobs, their_attachments = view.jobs_of(ids), view.attachments_of(ids)
-        return [_seen(view, caller, s, their_jobs[s.id], their_attachments[s.id]) for s in found]
+        return [
+            _seen(view, caller, facts_of(view, one, their_jobs[one.id], their_attachments[one.id])) for one in found
+        ]
 
     return await world.store.read(query)
+
+
+async def policies(world: World, caller: Caller, name: str) -> dict[str, Setting]:
+    """All policies of a session: each with the value that counts, and where it was set. Raises NotFound, Denied."""
+    return await world.store.read(lambda view: policies_of(session_of(view, caller, name)))
 
 
 async def describe(
@@ -147,24 +174,67 @@ async def describe(
     alias: str | object | None = UNCHANGED,
     description: str | None = None,
     labels: Mapping[str, str] | None = None,
+    lease: tuple[Lease, float | None] | None = None,
+    policies: Mapping[str, Any] | None = None,
 ) -> SessionView:
-    """Change alias, description or labels. alias None takes it away.
+    """Change alias, description, labels, lease (with its time) or policies. alias None takes it away; so does a
+    policy's value None. Each kind of change is an event of its own, all in one transaction.
 
-    Raises NotFound, Denied, Invalid, Clash, Conflict (the version is not the present one).
+    Raises NotFound, Denied, Invalid, Clash, Conflict (the version is not the present one), Expired (its lease is over).
     """
+    now = world.clock.now()
+    needed = [Capability.SESSION_EXTEND] if lease is not None else []
+    needed += [Capability.SESSION_POLICY] if policies is not None else []
+    if not needed or alias is not UNCHANGED or description is not None or labels is not None:
+        needed.append(Capability.SESSION_DESCRIBE)
 
     def verb(unit: Unit) -> SessionView:
-        before = session_of(unit, caller, name, Capability.SESSION_DESCRIBE)
-        check_version(before, version)
-        after = sessions.described(before, description=description, labels=labels)
-        if alias is not UNCHANGED:
-            assert alias is None or isinstance(alias, str)
-            after = sessions.renamed(after, alias)
-        kept = unit.change(before, after, kind="session.described", by=caller.principal, request=caller.request_id)
-        assert isinstance(kept, Session)
-        return viewed(unit, caller, kept)
+        for capability in needed:
+            session = session_of(unit, caller, name, capability)
+        check_version(session, version)
+        if Capability.SESSION_DESCRIBE in needed:
+            after = sessions.described(session, description=description, labels=labels)
+            if alias is not UNCHANGED:
+                assert alias is None or isinstance(alias, str)
+                after = sessions.renamed(after, alias)
+            session = _changed(unit, caller, session, after, "session.described")
+        if lease is not None:
+            after = sessions.leased(session, lease[0], until=lease[1], now=now, lease_s_max=world.lease_s_max)
+            session = _changed(unit, caller, session, after, "session.lease_set")
+        if policies is not None:
+            after = sessions.governed(session, policies, now=now)
+            session = _changed(unit, caller, session, after, "session.policy_set")
+        if lease is not None or policies is not None:
+            watch(unit, session, now=now, fresh=True)
+            session = settle(unit, session, now=now)
+        return viewed(unit, caller, session)
 
     return await once(world, caller, verb)
+
+
+async def extend(world: World, caller: Caller, name: str, *, by_s: float, version: int | None = None) -> SessionView:
+    """Push the end of a lease that has one. by_s: seconds, more than 0.
+
+    Raises NotFound, Denied, Invalid (no end is set, or the project's maximum), IllegalMove, Expired, Conflict.
+    If cancelled: it may or may not have been extended; asking again with the same request id extends it once.
+    """
+    now = world.clock.now()
+
+    def verb(unit: Unit) -> SessionView:
+        session = session_of(unit, caller, name, Capability.SESSION_EXTEND)
+        check_version(session, version)
+        after = sessions.extended(session, by_s=by_s, now=now, lease_s_max=world.lease_s_max)
+        session = _changed(unit, caller, session, after, "session.lease_set")
+        watch(unit, session, now=now, fresh=True)
+        return viewed(unit, caller, session)
+
+    return await once(world, caller, verb)
+
+
+def _changed(unit: Unit, caller: Caller, before: Session, after: Session, kind: str) -> Session:
+    kept = unit.change(before, after, kind=kind, by=caller.principal, request=caller.request_id)
+    assert isinstance(kept, Session)
+    return kept
 
 
 async def end(
@@ -213,17 +283,24 @@ def drain(
     after = sessions.end_asked(session, by=by, reason=reason)
     kept = unit.change(session, after, kind="session.end_asked", by=by, request=request)
     assert isinstance(kept, Session)
+    if may_run_out(kept):
+        watch(unit, kept, now=now)  # its clocks stop
     for job in unit.jobs(session.id):
-        stopping, effects = jobs.stop_asked(job, grace_s=grace_s, reason=f"session ends: {reason}")
+        stopping, effects = jobs.stop_asked(job, grace_s=grace_s, reason=f"session ends: {reason}", now=now)
         if stopping is not job:
-            if stopping.state == jobs.S.ENDED:
-                stopping = replace(
-                    stopping,
-                    ended_at=now,
-                    outcome=jobs.Outcome(jobs.OutcomeKind.FAILED, cause="stopped before it started"),
-                )
             unit.change(job, stopping, kind="job.stop_asked", by=by, effects=effects, request=request)
+            if stopping.state == jobs.S.ENDED:
+                over(unit, stopping, now=now)
     return settle(unit, kept, now=now)
+
+
+def over(unit: Unit, job: Job, *, now: float) -> None:
+    """A job has ended: what goes with that in the same commit, but for `settle`."""
+    unit.drop_order(job.id)
+    for attachment in unit.attachments(job.session):
+        if attachment.job == job.id:
+            gone, cuts = attachments.detached(attachment, reason=attachments.Reason.ENDED, now=now)
+            unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=cuts)
 
 
 def settle(unit: Unit, session: Session, *, now: float) -> Session:
@@ -247,6 +324,7 @@ def settle(unit: Unit, session: Session, *, now: float) -> Session:
         )
         assert isinstance(asked, Session)
         session = asked
+        watch(unit, session, now=now)
     for attachment in unit.attachments(session.id):
         gone, effects = attachments.detached(attachment, reason=attachments.Reason.ENDED, now=now)
         unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=effects)
@@ -259,12 +337,16 @@ __all__ = [
     "JobId",
     "NewSession",
     "SessionView",
+    "Setting",
     "create",
     "describe",
     "drain",
     "end",
+    "extend",
     "get",
+    "over",
     "page",
+    "policies",
     "settle",
     "viewed",
 ]

@@ -27,6 +27,7 @@ class World:
 
     owner: the only principal who may start sessions, since all jobs run as him; empty: everybody may. key: for the
     keyed hashes of links; one that was not given lasts as long as this object. refusals: what was refused lately.
+    lease_s_max: how long a session may live, seconds from its creation; None: as long as its owner likes.
     effects: by kind, how they were done by this process.
     """
 
@@ -34,6 +35,7 @@ class World:
     launcher: Launcher
     clock: Clock
     logs: LogReader
+    lease_s_max: float | None = None
     owner: str = ""
     key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     refusals: Refusals = field(default_factory=Refusals, repr=False)

@@ -23,7 +23,7 @@ from hawse.ports.store import Row, View
 Ask = Callable[[str], Any]
 PAGE = 1000
 TRIES = 50  # a session that changes while it is read is read again
-_SHOWN_WITH_IT = ("jobs", "attachments", "last_seq", "trouble")
+_SHOWN_WITH_IT = ("jobs", "attachments", "last_seq", "clocks", "trouble")
 _NOT_TOLD = "version"
 
 

@@ -30,7 +30,7 @@ from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
-from hawse.domain.effect import Effect, Later
+from hawse.domain.effect import CheckClock, Effect, Later
 from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound, Unavailable
 from hawse.domain.event import Event, difference
 from hawse.domain.grant import Grant
@@ -173,6 +173,10 @@ class MemoryView:
     def last_fence(self, job: str) -> int:
         return max((a.fence for a in self._every(Attachment) if a.job == job), default=0)
 
+    def last_detached_at(self, session: str) -> float | None:
+        gone = [a.detached_at for a in self._within(Attachment, session) if a.link_at > a.created_at]
+        return max((at for at in gone if at is not None), default=None)
+
     def grant(self, id: str) -> Grant:
         return self._get(Grant, id)
 
@@ -202,6 +206,11 @@ class MemoryView:
 
     def next_effect_at(self, after: float) -> float | None:
         return min((effect.due_at for effect in self._disk.effects.values() if effect.due_at > after), default=None)
+
+    def clock_checks(self, session: str) -> list[Pending]:
+        stored = self._disk.effects.values()
+        found = [one for one in stored if one.session == session and isinstance(one.effect, CheckClock)]
+        return sorted(found, key=lambda pending: pending.id)
 
     def answer(self, principal: str, request: str) -> Answer | None:
         return self._disk.answers.get((principal, request))
@@ -390,8 +399,10 @@ class MemoryUnit(MemoryView):
     def drop_order(self, job: str) -> None:
         self._put(self._disk.orders, job, _ABSENT)
 
-    def effect_done(self, id: int) -> None:
+    def effect_done(self, id: int) -> bool:
+        was_there = id in self._disk.effects
         self._put(self._disk.effects, id, _ABSENT)
+        return was_there
 
     def effect_failed(self, id: int, *, due_at: float) -> None:
         pending = self._disk.effects.get(id)

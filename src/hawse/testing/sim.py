@@ -20,15 +20,18 @@ from typing import Any, TypeVar
 
 from hawse.adapters.store.fields import fields_of
 from hawse.domain import attachment as attachments
+from hawse.domain import clock as clocks
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
+from hawse.domain.effect import CheckClock
 from hawse.domain.errors import Problem
 from hawse.domain.event import Event, replay
-from hawse.domain.job import OnLost, OutcomeKind
+from hawse.domain.job import OnError, OnLost, OutcomeKind
 from hawse.domain.session import Lease
 from hawse.ports.log import Piece, Screen, Timing
 from hawse.ports.store import Row, Unit, View
 from hawse.services import attachment as attachment_verbs
+from hawse.services import clock as clock_verbs
 from hawse.services import event as event_verbs
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
@@ -253,7 +256,14 @@ class Simulation:
     async def _session_life(self, rng: random.Random, alias: str) -> None:
         caller = self._caller()
         spec = _spec(rng)
-        new = session_verbs.NewSession(alias=alias, lease=rng.choice(list(Lease)), job=rng.choice([None, spec, spec]))
+        lease, until = self._lease(rng)
+        new = session_verbs.NewSession(
+            alias=alias,
+            lease=lease,
+            lease_until=until,
+            policies=_policies(rng),
+            job=rng.choice([None, spec, spec]),
+        )
         self.created[alias] = 1
         await self.insist(lambda world: session_verbs.create(world, caller, new))
         follower = Follower(alias)
@@ -269,9 +279,23 @@ class Simulation:
                 lambda world: session_verbs.end(world, self._caller(), alias, grace_s=rng.choice([0, 1, 30]))
             )
 
+    def _lease(self, rng: random.Random) -> tuple[Lease, float | None]:
+        lease = rng.choice(list(Lease))
+        left_s = rng.choice([40, 300, 1000, 4000, 30_000])
+        return lease, self.clock.now() + left_s if lease == Lease.UNTIL else None
+
     async def _act(self, rng: random.Random, alias: str) -> None:
         caller = self._caller()
-        match rng.choice(["run", "run", "attach", "describe", "stop", "end twice"]):
+        match rng.choice(["run", "run", "attach", "describe", "stop", "end twice", "lease", "extend", "policy"]):
+            case "lease":
+                lease = self._lease(rng)
+                await self.insist(lambda world: session_verbs.describe(world, caller, alias, lease=lease))
+            case "extend":
+                by_s = rng.choice([1.0, 600.0, 7200.0])
+                await self.insist(lambda world: session_verbs.extend(world, caller, alias, by_s=by_s))
+            case "policy":
+                policies = _policies(rng) | rng.choice([{}, {"on_disconnect": None}])
+                await self.insist(lambda world: session_verbs.describe(world, caller, alias, policies=policies))
             case "run":
                 spec = _spec(rng)
                 await self.insist(lambda world: job_verbs.run(world, caller, alias, spec))
@@ -333,6 +357,7 @@ class Simulation:
         view_jobs, view_sessions, leftover = await self.store.read(
             lambda view: (view.living_jobs(), view.sessions(limit=1000), view.effects_due(float("inf"), 1000))
         )
+        leftover = [one for one in leftover if not isinstance(one.effect, CheckClock)]
         assert not leftover, f"effects were never done: {leftover[:3]}"
         assert len(self.host.started) == len(set(self.host.started)), "an attempt was started twice"
         assert not [r.start.job for r in self.host.runners.values() if r.has_leftover], "what was left was never swept"
@@ -365,12 +390,48 @@ class Simulation:
         assert replay(events) == present, f"replaying the events of {session.name} does not give its state"
         for job in their_jobs:
             self._check_job(job)
+        await self._check_clocks(session, events)
         if session.state == sessions.S.ENDED:
             assert all(job.state == jobs.S.ENDED for job in their_jobs), f"{session.name} ended before its jobs"
             assert all(a.state == attachments.S.DETACHED for a in their_attachments), (
                 f"{session.name} ended with an attachment"
             )
         assert session.state != sessions.S.DRAINING, f"{session.name} drains for ever"
+
+    async def _check_clocks(self, session: sessions.Session, events: list[Event]) -> None:
+        """Nothing ended or warned early, nothing twice, nothing forgotten."""
+        now = self.clock.now()
+        facts, checks = await self.store.read(
+            lambda view: (clock_verbs.facts_of(view, session), view.clock_checks(session.id))
+        )
+        stored = sorted((one.effect.clock, one.effect.at) for one in checks if isinstance(one.effect, CheckClock))
+        wanted = []
+        for clock in clocks.clocks(facts):
+            at = clocks.next_milestone(clock, after=now)
+            if clock.name in clocks.DEADLINED and at is not None and at > now:
+                wanted.append((clock.name, at))
+            if clock.then == clocks.Then.END:
+                assert not clocks.is_over(clock, now=now), f"{session.name}: its clock {clock.name} never ended it"
+        assert [name for name, _ in stored] == sorted(name for name, _ in wanted), f"{session.name}: {stored}, {wanted}"
+        until: float | None = None
+        told: set[tuple[str, float, float]] = set()
+        for event in events:
+            until = event.after.get("lease_until", until) if event.noun == "session" else until
+            if event.kind == "session.policy_set":
+                told.clear()  # whoever sets the clock back and then changes what is to be told may be told again
+            elif event.kind == "session.warned":
+                detail = event.detail
+                left_s = detail["deadline"] - event.time
+                assert detail["clock"] != clocks.Name.LEASE or detail["deadline"] == until, f"{session.name}: {event}"
+                assert left_s > 0, f"{session.name} was warned after its end: {event}"
+                due = min((one for one in (1800.0, 600.0, 120.0) if one >= detail["left_s"]), default=0.0)
+                key = detail["clock"], detail["deadline"], due
+                assert due, f"{session.name} was warned early: {event}"
+                assert key not in told, f"{session.name} was warned twice: {event}"
+                told.add(key)
+            elif event.kind == "session.end_asked" and str(event.after.get("end_reason")).startswith("its lease"):
+                assert until is not None, f"{session.name} ended without a lease"
+                assert event.time >= until, f"{session.name} ended {until - event.time} s early"
 
     def _check_job(self, job: jobs.Job) -> None:
         runner = self.host.runners.get((job.id, job.attempt))
@@ -389,4 +450,17 @@ def _spec(rng: random.Random) -> JobSpec:
         tty=rng.random() < 0.5,
         on_lost=rng.choice(list(OnLost)),
         grace_s=rng.choice([0.0, 1.0, 10.0]),
+        on_error=rng.choice([None, None, *OnError]),
+        retries_max=rng.choice([0, 1, 3]),
     )
+
+
+def _policies(rng: random.Random) -> dict[str, Any]:
+    if rng.random() < 0.5:
+        return {}
+    return {
+        "connect_by_s": rng.choice([0, 0, 30, 400]),
+        "on_disconnect": rng.choice(["keep", "end", "signal"]),
+        "on_disconnect_s": rng.choice([0, 1, 500]),
+        "on_error": rng.choice(["report", "restart", "end"]),
+    }

@@ -53,7 +53,19 @@ class SimClock:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self.skew_s = 0.0
+        self._skew_s = 0.0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def skew_s(self) -> float:
+        return self._skew_s
+
+    @skew_s.setter
+    def skew_s(self, seconds: float) -> None:
+        self._skew_s = seconds
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
 
     def now(self) -> float:
         return EPOCH + self.monotonic() + self.skew_s
@@ -63,6 +75,17 @@ class SimClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def wait_until(self, time: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            async with asyncio.timeout(max(0.0, time - self.now())):
+                await future
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(future)
 
     def random(self, count: int) -> bytes:
         return self._random.randbytes(count)

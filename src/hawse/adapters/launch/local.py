@@ -50,6 +50,7 @@ class LocalLauncher:
         self.clock = clock
         self._links: dict[str, Link] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
+        self._attempts: dict[str, int] = {}  # that they follow
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
 
@@ -57,6 +58,8 @@ class LocalLauncher:
 
     async def start(self, start: Start) -> None:
         if self._follows(start):
+            if self._attempts[start.job] != start.attempt:
+                raise Unavailable(f"the runner of job {start.job}'s attempt before has not gone yet")
             return
         try:
             answer = await self.parent.spawn(start)
@@ -80,6 +83,7 @@ class LocalLauncher:
     async def _reach_and_follow(self, start: Start) -> None:
         link = await self._reach(start)
         if link is not None and not self._follows(start):
+            self._attempts[start.job] = start.attempt
             self._followers[start.job] = asyncio.get_running_loop().create_task(self._follow(start, link))
         elif link is not None:
             await link.aclose()

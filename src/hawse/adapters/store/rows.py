@@ -28,7 +28,7 @@ _SESSION_STATES = {state.value: state for state in sessions.S}
 _LEASES = {lease.value: lease for lease in Lease}
 _JOB_STATES = {state.value: state for state in jobs.S}
 _ON_LOST = {on_lost.value: on_lost for on_lost in OnLost}
-_ON_ERROR = {on_error.value: on_error for on_error in OnError}
+_ON_ERROR: dict[str | None, OnError | None] = {None: None, **{on_error.value: on_error for on_error in OnError}}
 _ATTACHMENT_STATES = {state.value: state for state in attachments.S}
 _MODES = {mode.value: mode for mode in Mode}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
@@ -41,10 +41,11 @@ _LOG_FRESH = LogState()
 
 def session_from(row: Columns) -> Session:
     (id, project, alias, owner, state, created_at, description, labels, policies, lease, epoch, version, ended_at,
-     end_reason, ended_by, lease_until) = row  # fmt: skip
+     end_reason, ended_by, lease_until, policies_at) = row  # fmt: skip
     return Session(
         SessionId(id), project, alias, owner, _SESSION_STATES[state], created_at, description, from_json(labels),
         from_json(policies), _LEASES[lease], epoch, version, ended_at, end_reason, ended_by, lease_until,
+        policies_at,
     )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def session_parameters(session: Session) -> Parameters:
         "labels": to_json(session.labels), "policies": to_json(session.policies), "lease": session.lease.value,
         "epoch": session.epoch, "version": session.version, "ended_at": session.ended_at,
         "end_reason": session.end_reason, "ended_by": session.ended_by,
-        "lease_until": session.lease_until,
+        "lease_until": session.lease_until, "policies_at": session.policies_at,
     }  # fmt: skip
 
 
@@ -79,7 +80,8 @@ def job_parameters(job: Job) -> Parameters:
         "version": job.version, "started_at": job.started_at, "ended_at": job.ended_at, "grace_s": job.grace_s,
         "stop_reason": job.stop_reason, "outcome": None if job.outcome is None else to_json(job.outcome),
         "log": to_json(job.log), "log_end": job.log_end, "left_behind": to_json(job.left_behind),
-        "on_error": job.on_error.value, "retries_max": job.retries_max, "start_at": job.start_at,
+        "on_error": None if job.on_error is None else job.on_error.value, "retries_max": job.retries_max,
+        "start_at": job.start_at,
     }  # fmt: skip
 
 

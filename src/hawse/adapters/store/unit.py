@@ -160,6 +160,10 @@ class SqlView(ABC):
         row = self._one("attachment_fence", {"job": job})
         return 0 if row is None else row[0] or 0
 
+    def last_detached_at(self, session: str) -> float | None:
+        row = self._one("attachment_last_detached", {"session": session})
+        return None if row is None else row[0]
+
     def grant(self, id: str) -> Grant:
         row = self._one("grant_by_id", {"id": id})
         if row is None:
@@ -196,6 +200,9 @@ class SqlView(ABC):
     def next_effect_at(self, after: float) -> float | None:
         row = self._one("effect_next_at", {"after": after})
         return None if row is None else row[0]
+
+    def clock_checks(self, session: str) -> list[Pending]:
+        return [rows.pending_from(row) for row in self._all("clock_checks_of_session", {"session": session})]
 
     def answer(self, principal: str, request: str) -> Answer | None:
         row = self._one("answer_of_request", {"principal": principal, "request": request})
@@ -382,8 +389,8 @@ class SqlUnit(SqlView):
     def drop_order(self, job: str) -> None:
         self._run("order_drop", {"job": job})
 
-    def effect_done(self, id: int) -> None:
-        self._run("effect_done", {"id": id})
+    def effect_done(self, id: int) -> bool:
+        return self._run("effect_done", {"id": id}) > 0
 
     def effect_failed(self, id: int, *, due_at: float) -> None:
         self._run("effect_failed", {"id": id, "due_at": due_at})

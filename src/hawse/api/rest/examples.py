@@ -14,6 +14,7 @@ _JOB = {
 EXAMPLES: dict[str, Any] = {
     "create_session": {"alias": "train", "description": "night run", "labels": {"model": "v3"}, "job": _JOB},
     "describe_session": {"description": "night run, second try", "labels": {"model": "v3", "try": "2"}},
+    "extend_session": {"by_s": 3600},
     "run_job": {"argv": ["nvidia-smi", "-l", "5"], "env": {}, "cwd": "/", "name": "gpu"},
     "signal_job": {"signal": "USR1"},
     "attach": {"job": "train", "mode": "control", "where": "laptop /dev/pts/3"},

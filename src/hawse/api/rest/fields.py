@@ -13,7 +13,8 @@ from msgspec import Meta, Struct
 
 from hawse.api.rest import limits
 from hawse.domain.ids import NAME_LENGTH_MAX, NAME_PATTERN
-from hawse.domain.job import GRACE_S_MAX
+from hawse.domain.job import ATTEMPTS_MAX, GRACE_S_MAX
+from hawse.domain.policy import POLICIES, SECONDS_MAX
 from hawse.domain.session import DESCRIPTION_LENGTH_MAX, LABEL_LENGTH_MAX, LABELS_MAX
 from hawse.services.order import SIZE_MAX
 
@@ -31,7 +32,12 @@ Text = Annotated[str, Meta(max_length=limits.TEXT_LENGTH_MAX, extra_json_schema=
 Argv = Annotated[list[Text], Meta(min_length=1, max_length=limits.ARGV_MAX)]
 Env = Annotated[dict[Text, Text], Meta(max_length=limits.ENV_MAX)]
 Cells = Annotated[int, Meta(ge=0, le=SIZE_MAX)]
+PolicyName = Annotated[str, Meta(extra_json_schema={"enum": list(POLICIES)})]
+PolicyValue = str | float | list[float]
 GraceS = Annotated[float, Meta(ge=0, le=GRACE_S_MAX)]
+Seconds = Annotated[float, Meta(gt=0, le=SECONDS_MAX)]
+Time = Annotated[float, Meta(ge=0, le=limits.TIME_MAX)]
+Policies = Annotated[dict[PolicyName, PolicyValue | None], Meta(max_length=len(POLICIES))]
 Umask = Annotated[int, Meta(ge=0, le=0o777)]
 Count = Annotated[int, Meta(ge=0, le=limits.INTEGER_MAX)]
 SignalName = Annotated[str, Meta(min_length=1, max_length=20, extra_json_schema={"pattern": r"^[A-Za-z0-9+-]*$"})]
@@ -45,7 +51,10 @@ class Terminal(Struct, forbid_unknown_fields=True):
 
 
 class JobSpec(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What to run. encoding base64: argv, env (names and values) and cwd are base64 of their bytes."""
+    """What to run. encoding base64: argv, env (names and values) and cwd are base64 of their bytes.
+
+    on_error: when it fails; null: what the session's policies say. retries_max: how often "restart" starts it again.
+    """
 
     argv: Argv
     env: Env
@@ -60,6 +69,8 @@ class JobSpec(Struct, forbid_unknown_fields=True, kw_only=True):
     log_on_full: Literal["block", "drop"] = "block"
     log_bytes_max: Count = 0
     leftovers: Literal["end", "keep"] = "end"
+    on_error: Literal["report", "restart", "end"] | None = None
+    retries_max: Annotated[int, Meta(ge=0, lt=ATTEMPTS_MAX)] = 0
 
 
 def _of_a_path(schema: dict[str, Any]) -> dict[str, Any]:

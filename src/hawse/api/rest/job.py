@@ -15,7 +15,7 @@ from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.page import Page, page_of
 from hawse.api.rest.request_id import once
 from hawse.api.rest.response import answered
-from hawse.domain.job import GRACE_S_DEFAULT, Job, OnLost
+from hawse.domain.job import GRACE_S_DEFAULT, Job, OnError, OnLost
 from hawse.services import job as jobs
 from hawse.services.order import JobSpec
 
@@ -48,6 +48,8 @@ def spec_of(given: fields.JobSpec) -> JobSpec:
         log_on_full=given.log_on_full,
         log_bytes_max=given.log_bytes_max,
         leftovers=given.leftovers,
+        on_error=None if given.on_error is None else OnError(given.on_error),
+        retries_max=given.retries_max,
     )
 
 

@@ -6,6 +6,7 @@ BODY_BYTES_MAX = 4 * 1024 * 1024  # argv and environment fit execve's 2 MiB; bas
 HEAD_BYTES_MAX = 32 * 1024  # request line and headers; ours are below 1 KiB
 KEY_LENGTH_MAX = 128  # an Idempotency-Key; a UUID has 36
 INTEGER_MAX = 2**53 - 1  # what every JSON reader keeps exact (RFC 8259, section 6)
+TIME_MAX = 32_503_680_000.0  # Unix seconds; the year 3000
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
 WAIT_S_MAX = 60.0  # one long poll; the client asks again

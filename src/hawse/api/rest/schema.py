@@ -77,6 +77,7 @@ _HEADERS: dict[str, Json] = {
             "create_session",
             "get_session",
             "describe_session",
+            "extend_session",
             "end_session",
             "run_job",
             "get_job",
@@ -90,6 +91,7 @@ _HEADERS: dict[str, Json] = {
 _MORE_PARAMETERS: dict[str, list[Json]] = {
     "create_session": [_KEY],
     "describe_session": [_KEY, _IF_MATCH],
+    "extend_session": [_KEY, _IF_MATCH],
     "end_session": [_KEY, _IF_MATCH],
     "run_job": [_KEY],
     "stop_job": [_KEY],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from hawse.cli.attach.again import next_attempt
 from hawse.cli.attach.view import CLOSED, CUT, DETACHED, ENDED, View
 from hawse.cli.say import note
 from hawse.cli.words import outcome, size
@@ -39,6 +40,9 @@ def _attached_end(view: View, how: str) -> int:
     if how == DETACHED:
         note(f"[detached from {name}; return with: hawse attach {name}]")
         return 0
+    if how == ENDED and (again := next_attempt(view)):
+        note(f"[{name} failed: {outcome(view.outcome)}; {again}; return with: hawse attach {name}]")
+        return 0
     if how == ENDED:
         lost = view.outcome is not None and view.outcome.kind == "lost"
         more = f"; more: hawse show {name}" if lost or view.outcome is None else ""
@@ -72,6 +76,9 @@ def _tell_dropped(view: View) -> None:
 
 def _run_end(view: View, how: str) -> int:
     name = view.name
+    if how == ENDED and (again := next_attempt(view)):
+        note(f"[{name} failed: {outcome(view.outcome)}; {again}; follow it: hawse logs -f {name}]")
+        return view.outcome.exit_code if view.outcome is not None else 1
     if how == ENDED:
         if view.outcome is not None and view.outcome.kind in ("lost", "failed"):
             note(f"hawse: {name}: {outcome(view.outcome)}")

@@ -80,10 +80,16 @@ def _line(event: EventInfo, names: dict[str, str]) -> str:
 
 def _special(event: EventInfo) -> list[str]:
     """The fields that are objects themselves, in words."""
-    from hawse.cli.words import moment, outcome
+    from hawse.cli.words import duration, moment, outcome
     from hawse.client.records import LogInfo, Outcome
 
     told = []
+    if event.kind == "session.warned":
+        detail = event.detail
+        left = duration(float(detail.get("left_s") or 0.0))
+        told.append(f"{detail.get('clock')} runs out in {left}: {detail.get('command')}")
+    elif event.kind == "session.signalled":
+        told.append(f"SIG{event.detail.get('signal')}: {event.detail.get('reason')}")
     if event.after.get("outcome"):
         told.append(outcome(Outcome(event.after["outcome"])))
     if event.after.get("log"):
@@ -91,7 +97,7 @@ def _special(event: EventInfo) -> list[str]:
         if log.state != "ok" or event.kind == "job.log_changed":
             since = f" since {moment(log.since)}" if log.since else ""
             told.append(f"log {log.state}{since}{': ' if log.cause else ''}{log.cause}")
-    if event.detail:
+    if event.detail and event.kind not in ("session.warned", "session.signalled"):
         told.append(", ".join(f"{key}={value}" for key, value in event.detail.items() if value not in ("", 1)))
     if event.after.get("left_behind"):
         told.append(f"{len(event.after['left_behind'])} left behind")

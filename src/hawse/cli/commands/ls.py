@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hawse.client.records import SessionInfo
 
 HEADS = ("NAME", "STATE", "JOBS", "ATTACHED", "AGE", "WHAT HAPPENED")
+LEFT_AT = 5  # where the column stands that is there when a lease runs
 
 
 @click.command()
@@ -39,7 +40,6 @@ def command(everything: bool, ended: bool, whose: str | None, as_json: bool, con
 def listed(state: str, as_json: bool, connection: Connection, whose: str = "all") -> int:
     """Print the sessions in this state ("living", "ended", "all")."""
     from hawse.cli.say import json_out, note
-    from hawse.cli.table import table
 
     server = connection.open()
     sessions = [session.info for session in server.sessions(state, whose=whose)]
@@ -53,13 +53,7 @@ def listed(state: str, as_json: bool, connection: Connection, whose: str = "all"
 
         note(trouble(troubled))
     if sessions:
-        me = f"uid:{os.getuid()}"
-        if all(info.owner == me for info in sessions):
-            table(HEADS, [_row(info, now) for info in sessions])
-        else:
-            from hawse.client.who import name_of
-
-            table(("OWNER", *HEADS), [(name_of(info.owner), *_row(info, now)) for info in sessions])
+        _table(sessions, now)
     elif state == "ended":
         note("no ended sessions")
     elif whose == "shared":
@@ -69,6 +63,26 @@ def listed(state: str, as_json: bool, connection: Connection, whose: str = "all"
     else:
         note("no sessions; hawse new starts one")
     return 0
+
+
+def _table(sessions: list[SessionInfo], now: float) -> None:
+    from hawse.cli.table import table
+    from hawse.cli.words import duration
+
+    left = ["" if one.is_over or one.lease_until is None else duration(one.lease_until - now) for one in sessions]
+    heads, rows = list(HEADS), [list(_row(info, now)) for info in sessions]
+    if any(left):
+        heads.insert(LEFT_AT, "ENDS IN")
+        for row, text in zip(rows, left, strict=True):
+            row.insert(LEFT_AT, text or "-")
+    me = f"uid:{os.getuid()}"
+    if any(info.owner != me for info in sessions):
+        from hawse.client.who import name_of
+
+        heads.insert(0, "OWNER")
+        for row, info in zip(rows, sessions, strict=True):
+            row.insert(0, name_of(info.owner))
+    table(heads, rows)
 
 
 def _row(info: SessionInfo, now: float) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
+from hawse.cli.clock_options import Ends, error_policy, lease_options, on_error_option, policy_options
 from hawse.cli.command_line import WithCommandLine, command_line
 from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option
 from hawse.cli.say import is_terminal, json_out, note, out
@@ -14,6 +16,8 @@ from hawse.domain.errors import Clash, Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from hawse.client.api import Job, Server, Session
 
 NAMES_TRIED_MAX = 5
@@ -57,6 +61,9 @@ START_S = 2.0  # a job starts within milliseconds; a machine that needs longer i
 @click.option(
     "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
 )
+@lease_options
+@policy_options
+@on_error_option
 @json_option
 @connected()
 def command(
@@ -72,14 +79,17 @@ def command(
     log_on_full: str,
     leftovers: str,
     grace_s: float | None,
+    ends: Ends,
+    policies: dict[str, Any],
+    on_error: str | None,
     as_json: bool,
     connection: Connection,
 ) -> int:
     """Start a session around COMMAND (default: your login shell) on a terminal of its own, and attach to it.
 
-    Without NAME it gets a friendly one. The session ends with its last job, unless --keep. With -d, with --json (which
-    does not attach either) or without a terminal it waits until COMMAND runs: 127 when there is none, 126 when it
-    cannot be run.
+    Without NAME it gets a friendly one. The session ends with its last job, unless --keep, --time or --until. With -d,
+    with --json (which does not attach either) or without a terminal it waits until COMMAND runs: 127 when there is
+    none, 126 when it cannot be run.
 
     \b
     hawse new demo -- vim notes.txt
@@ -103,9 +113,11 @@ def command(
         log_on_full=log_on_full,
         leftovers=leftovers,
         grace_s=grace_s,
+        **error_policy(on_error),
     )
+    lease = ends.chosen(time.time(), keep=keep)
     told = {os.fsdecode(key): os.fsdecode(value) for key, value in (pair(text, "--label") for text in labels)}
-    session = _created(server, name, job=spec, lease="never" if keep else "jobs", description=description, labels=told)
+    session = _created(server, name, job=spec, policies=policies, description=description, labels=told, **lease)
     from hawse.client.api import Job
 
     job = Job(session, session.info.jobs[0])

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from hawse.cli.clock_options import error_policy, on_error_option
 from hawse.cli.command_line import WithCommandLine, command_line
 from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option, session_argument
 from hawse.cli.say import is_terminal, json_out, out
@@ -46,6 +47,7 @@ from hawse.domain.errors import Invalid
 @click.option(
     "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
 )
+@on_error_option
 @json_option
 @connected()
 def command(
@@ -61,6 +63,7 @@ def command(
     log_on_full: str,
     leftovers: str,
     grace_s: float | None,
+    on_error: str | None,
     as_json: bool,
     connection: Connection,
 ) -> int:
@@ -103,6 +106,7 @@ def command(
         log_on_full=log_on_full,
         leftovers=leftovers,
         grace_s=grace_s,
+        **error_policy(on_error),
     )
     session = session_at(server, name)
     job = session.add(spec)

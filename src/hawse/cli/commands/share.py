@@ -97,10 +97,10 @@ def _check(who: str | None, as_link: bool, asked: tuple[object, ...], uses: int 
 
 
 def _until(text: str) -> float:
-    from hawse.cli.until import moment_of
+    from hawse.cli import times
 
     now = time.time()
-    at = moment_of(text, now=now)
+    at = times.moment(text, now, "--until")
     if at <= now:
         raise Invalid(f"--until {text}: that is over already")
     return at

@@ -12,7 +12,7 @@ from hawse.cli.options import Connection, connected, json_option, target_argumen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hawse.client.api import Job
-    from hawse.client.records import AttachmentInfo, JobInfo, SessionInfo
+    from hawse.client.records import AttachmentInfo, ClockInfo, JobInfo, PolicyInfo, SessionInfo
 
 
 @click.command()
@@ -47,7 +47,7 @@ def command(target: str, as_json: bool, connection: Connection) -> int:
         return 0
     now = time.time()
     _tell_trouble(session)
-    session_facts(session, now)
+    session_facts(session, found.policies(), now)
     for info in session.jobs:
         out()
         job_facts(info, session, now, _printed(Job(found, info)))
@@ -74,11 +74,11 @@ def _tell_trouble(session: SessionInfo) -> None:
         note(trouble(session.trouble))
 
 
-def session_facts(session: SessionInfo, now: float) -> None:
+def session_facts(session: SessionInfo, policies: list[PolicyInfo], now: float) -> None:
     """The session's own part."""
     from hawse.cli.say import BOLD, out, paint
     from hawse.cli.table import facts
-    from hawse.cli.words import duration, moment
+    from hawse.cli.words import duration, moment, policy_value
 
     out(paint(f"session {session.name}", BOLD, sys.stdout))
     ended = f"{moment(session.ended_at)}, {duration(now - session.ended_at)} ago" if session.ended_at else ""
@@ -102,7 +102,7 @@ def session_facts(session: SessionInfo, now: float) -> None:
         out("  clocks:")
         facts(_clocks(session, now), indent="    ")
     out("  policies:")
-    facts(_policies(session), indent="    ")
+    facts([(one.name, f"{policy_value(one.name, one.value)} ({one.source})") for one in policies], indent="    ")
     if not session.is_over:
         back = f"hawse attach {session.name}" if living else f"hawse run {session.name} -- COMMAND"
         facts([("return with", back)], indent="  ")
@@ -111,29 +111,50 @@ def session_facts(session: SessionInfo, now: float) -> None:
 
 
 def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
-    """The four clocks of a session, each on its own: link, control, lease, allocation."""
-    from hawse.cli.words import duration
+    """The clocks of a session, each on its own, as the coordinator derives them."""
+    from hawse.cli.words import clock_left, duration
 
-    linked = [one for one in session.attachments if one.state == "attached"]
     away = [one for one in session.attachments if one.state == "stale"]
-    link = f"{len(linked)} attached" if linked else "nobody is attached; the work goes on"
-    if away:
-        link += f"; {len(away)} away since {duration(now - min(one.link_at for one in away))}"
-    control = [one.where or one.who for one in linked if one.mode == "control"]
-    lease = {"never": "never ends by itself", "jobs": "ends with its last job"}
-    return [
-        ("link", link),
-        ("control", ", ".join(control) or "nobody types"),
-        ("session lease", lease.get(session.lease, session.lease)),
-        ("allocation", "none: this machine, no limit"),
-    ]
+    told = []
+    for clock in session.clocks:
+        match clock.name:
+            case "link":
+                text = f"{len(clock.holders)} attached" if clock.holders else "nobody is attached; the work goes on"
+                if away:
+                    text += f"; {len(away)} away since {duration(now - min(one.link_at for one in away))}"
+            case "control":
+                text = ", ".join(clock.holders) or "nobody types"
+            case "lease":
+                text = clock_left(session, now)
+            case "connect_by":
+                text = _running(clock, now, "somebody must attach, or it ends") or "nobody must attach"
+            case "deserted":
+                then = "it ends" if clock.then == "end" else "its jobs get a signal"
+                text = _running(clock, now, f"nobody is attached; {then}") or "does not run"
+            case "allocation":
+                text = "none: this machine, no limit"
+            case _:
+                text = _running(clock, now, clock.then) or "does not run"
+        told.append(({"lease": "session lease"}.get(clock.name, clock.name.replace("_", "-")), text))
+    return told
 
 
-def _policies(session: SessionInfo) -> list[tuple[str, str]]:
-    """Each with where it was set."""
-    shown = [("lease", f"{session.lease} (set when it was created)")]
-    shown += [(str(key), f"{value} (set for this session)") for key, value in session.policies.items()]
-    return shown
+def _running(clock: ClockInfo, now: float, what: str) -> str:
+    """What happens when, and where that was set; "" for a clock that does not run."""
+    from hawse.cli.words import duration, moment
+
+    if clock.deadline is None:
+        return ""
+    left_s = clock.deadline - now
+    left = f"in {duration(left_s)}" if left_s >= 0 else f"{duration(-left_s)} ago"
+    of = f", for {', '.join(clock.of)}" if clock.of and clock.name == "connect_by" else ""
+    return f"{what}: {moment(clock.deadline)}, {left}{of} ({clock.source})"
+
+
+def _on_error(job: JobInfo) -> str:
+    if job.on_error is None:
+        return "on-error as the session"
+    return f"on-error {job.on_error}{f':{job.retries_max}' if job.on_error == 'restart' else ''} (command)"
 
 
 def job_facts(job: JobInfo, session: SessionInfo, now: float, printed: str) -> None:
@@ -177,10 +198,9 @@ def job_facts(job: JobInfo, session: SessionInfo, now: float, printed: str) -> N
 
 def _job_policies(job: JobInfo) -> str:
     """Each with where it was set; a grace given with the end has replaced the job's own."""
-    made = "(set when it was created)"
     if job.stop_reason:
-        return f"on-lost {job.on_lost} {made}, grace {job.grace_s:g} s (when it was stopped)"
-    return f"on-lost {job.on_lost}, grace {job.grace_s:g} s {made}"
+        return f"on-lost {job.on_lost} (command), grace {job.grace_s:g} s (when it was stopped), {_on_error(job)}"
+    return f"on-lost {job.on_lost}, grace {job.grace_s:g} s (command), {_on_error(job)}"
 
 
 def _log_words(job: JobInfo) -> str:

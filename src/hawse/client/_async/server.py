@@ -101,16 +101,23 @@ class Server:
         *,
         job: dict[str, Any] | None = None,
         lease: str = "never",
+        lease_until: float | None = None,
+        lease_s: float | None = None,
+        policies: Mapping[str, Any] | None = None,
         description: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> Session:
-        """A new session. job: from hawse.client.spec.job_spec. lease: "never", or "jobs" (ends with its last job).
+        """A new session. job: from hawse.client.spec.job_spec. policies: what is set for it; see Session.policies.
 
+        lease: "never", "jobs" (ends with its last job), or "until" (lease_until, Unix seconds, or lease_s seconds from
+        now by the coordinator's clock).
         Raises Clash (a living session has the alias), Invalid.
         """
         if alias is not None:
             checked_name(alias, "the name")
-        body = {"alias": alias, "description": description, "labels": dict(labels or {}), "lease": lease, "job": job}
+        body: dict[str, Any] = {"alias": alias, "description": description, "labels": dict(labels or {})}
+        body |= {"lease": lease, "job": job}
+        body |= {"lease_until": lease_until, "lease_s": lease_s, "policies": dict(policies) if policies else None}
         body = {key: value for key, value in body.items() if value is not None}
         answer = await self.transport.request("POST", "/v1/sessions", body=body)
         return Session(self, SessionInfo(answer.json()))

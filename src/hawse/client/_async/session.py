@@ -11,7 +11,7 @@ from hawse.client._async.job import Job
 from hawse.client.link import LinkBroken
 from hawse.client.link_async import now, pause
 from hawse.client.names import quoted
-from hawse.client.records import AttachmentInfo, EventInfo, GrantInfo, JobInfo, Link, SessionInfo, Taken
+from hawse.client.records import AttachmentInfo, EventInfo, GrantInfo, JobInfo, Link, PolicyInfo, SessionInfo, Taken
 from hawse.client.spec import job_spec
 from hawse.client.sse import EventStream
 from hawse.domain.errors import Broken, Unavailable
@@ -92,12 +92,16 @@ class Session:
         grace_s: float | None = None,
         log_on_full: str = "block",
         leftovers: str = "end",
+        on_error: str | None = None,
+        retries_max: int = 0,
     ) -> Job:
         """Add a job and start it; does not wait for its end.
 
         env, cwd, umask: None takes the caller's; over ssh, those of a login there.
         tty: True, or (columns, rows). stdin: "open" for attach().send().
         on_lost: "report" or "restart" when its runner or host died. log_on_full: "block" or "drop".
+        on_error: "report", "restart" (at most retries_max times) or "end" (the session) when it fails; None: what the
+        session's policies say.
         Raises Invalid, IllegalMove (the session has ended), Clash (a job has the name).
         """
         spec = job_spec(
@@ -113,6 +117,8 @@ class Session:
             grace_s=grace_s,
             log_on_full=log_on_full,
             leftovers=leftovers,
+            on_error=on_error,
+            retries_max=retries_max,
         )
         return await self.add(spec)
 
@@ -200,6 +206,29 @@ class Session:
         body = {"description": description, "labels": labels, "alias": alias}
         body = {key: value for key, value in body.items() if value is not None}
         answer = await self.server.transport.request("PATCH", self.path, body=body, version=version)
+        self.info = SessionInfo(answer.json())
+        return self.info
+
+    async def extend(self, by_s: float) -> SessionInfo:
+        """Push the end of a lease that has one by so many seconds. Raises Invalid (no end is set), Expired."""
+        answer = await self.server.transport.request("POST", f"{self.path}/extend", body={"by_s": by_s})
+        self.info = SessionInfo(answer.json())
+        return self.info
+
+    async def set_lease(self, lease: str, until: float | None = None) -> SessionInfo:
+        """When it ends by itself: "never", "jobs" (with its last job), or "until" a time (Unix seconds)."""
+        answer = await self.server.transport.request("PATCH", self.path, body={"lease": lease, "lease_until": until})
+        self.info = SessionInfo(answer.json())
+        return self.info
+
+    async def policies(self) -> list[PolicyInfo]:
+        """All policies: each with the value that counts, and where it was set."""
+        page = (await self.server.transport.request("GET", f"{self.path}/policies")).json()
+        return [PolicyInfo(item) for item in page["items"]]
+
+    async def set_policies(self, policies: Mapping[str, Any]) -> SessionInfo:
+        """Set some policies; the value None takes one away, so that the next farther one counts. Raises Invalid."""
+        answer = await self.server.transport.request("PATCH", self.path, body={"policies": dict(policies)})
         self.info = SessionInfo(answer.json())
         return self.info
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from hawse.client._sync.server import Server
 from hawse.client._sync.session import Session
@@ -31,19 +32,20 @@ def open_session(
     server: str | None = None,
     start: str = "auto",
     lease: str = "never",
+    policies: Mapping[str, Any] | None = None,
     description: str = "",
     labels: Mapping[str, str] | None = None,
 ) -> Session:
     """The living session with this name; where there is none, a new one (create=False: NotFound).
 
-    name: alias, id, or the unique beginning of an id; None: a new session with a made-up name. lease, description,
-    labels: of a new one. Leaving the session's block disconnects; the session lives on.
+    name: alias, id, or the unique beginning of an id; None: a new session with a made-up name. lease, policies,
+    description, labels: of a new one. Leaving the session's block disconnects; the session lives on.
     """
     if name == "":
         raise Invalid("the session's name is empty", next_step="None makes one up")
     made = connect(server, start=start)
     try:
-        session = _found_or_made(made, name, create, lease, description, labels)
+        session = _found_or_made(made, name, create, lease, policies, description, labels)
     except BaseException:
         made.close()
         raise
@@ -56,6 +58,7 @@ def _found_or_made(
     name: str | None,
     create: bool,
     lease: str,
+    policies: Mapping[str, Any] | None,
     description: str,
     labels: Mapping[str, str] | None,
 ) -> Session:
@@ -69,7 +72,9 @@ def _found_or_made(
             if not create:
                 raise
         try:
-            return server.create(name or friendly_name(), lease=lease, description=description, labels=labels)
+            return server.create(
+                name or friendly_name(), lease=lease, policies=policies, description=description, labels=labels
+            )
         except Clash:
             pass
     raise Clash(f"session {name!r} comes and goes faster than it can be opened")

@@ -92,9 +92,13 @@ def new_id() -> str:
     return uuid7(_EPOCH + next(_TICKS) / 1000, os.urandom(RANDOM_BYTES))
 
 
-def new_session(alias: str | None = None, project: str = "p", **fields: Any) -> Session:
+def new_session(
+    alias: str | None = None, project: str = "p", policies: dict[str, Any] | None = None, **fields: Any
+) -> Session:
+    """policies: any; a store keeps those of other versions, too."""
     fields = {"owner": "uid:1000", "now": time.time(), **fields}
-    return sessions.created(id=SessionId(new_id()), project=project, alias=alias, **fields)
+    made = sessions.created(id=SessionId(new_id()), project=project, alias=alias, **fields)
+    return replace(made, policies=dict(policies or {}))
 
 
 def new_job(session: Session, name: str = "main") -> Job:

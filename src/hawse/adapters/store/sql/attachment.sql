@@ -40,3 +40,7 @@ SELECT max(fence) FROM attachments WHERE job = :job
 
 -- name: attachments_of_job
 SELECT {attachment} FROM attachments WHERE job = :job AND state <> 'detached' ORDER BY id
+
+-- name: attachment_last_detached
+-- One that was never linked does not count.
+SELECT max(detached_at) FROM attachments WHERE session = :session AND state = 'detached' AND link_at > created_at

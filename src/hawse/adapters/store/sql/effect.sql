@@ -12,6 +12,9 @@ SELECT {effect} FROM outbox WHERE due_at <= :now ORDER BY due_at, id LIMIT :limi
 -- name: effect_next_at
 SELECT min(due_at) FROM outbox WHERE due_at > :after
 
+-- name: clock_checks_of_session
+SELECT {effect} FROM outbox WHERE session = :session AND kind = 'check_clock' ORDER BY id
+
 -- name: effect_done
 DELETE FROM outbox WHERE id = :id
 

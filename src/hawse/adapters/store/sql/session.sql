@@ -2,7 +2,7 @@
 
 -- columns: session
 id, project, alias, owner, state, created_at, description, labels, policies, lease, epoch, version, ended_at, end_reason,
-ended_by, lease_until
+ended_by, lease_until, policies_at
 
 -- name: session_by_id
 SELECT {session} FROM sessions WHERE id = :id
@@ -43,13 +43,13 @@ SELECT id FROM sessions WHERE state = 'ended' AND ended_at < :time ORDER BY ende
 -- Its creation is its first event.
 INSERT INTO sessions ({session}, last_seq)
 VALUES (:id, :project, :alias, :owner, :state, :created_at, :description, :labels, :policies, :lease, :epoch, :version,
-    :ended_at, :end_reason, :ended_by, :lease_until, 1)
+    :ended_at, :end_reason, :ended_by, :lease_until, :policies_at, 1)
 
 -- name: session_update
 -- Compare the version and take the next event number in one step. What an index holds stays as it is.
 UPDATE sessions SET owner = :owner, description = :description, labels = :labels, policies = :policies, lease = :lease,
     epoch = :epoch, version = version + 1, end_reason = :end_reason, ended_by = :ended_by,
-    lease_until = :lease_until, last_seq = last_seq + 1
+    lease_until = :lease_until, policies_at = :policies_at, last_seq = last_seq + 1
 WHERE id = :id AND version = :version
 
 -- name: session_update_indexed
@@ -57,7 +57,7 @@ WHERE id = :id AND version = :version
 UPDATE sessions SET alias = :alias, owner = :owner, state = :state, description = :description, labels = :labels,
     policies = :policies, lease = :lease, epoch = :epoch, version = version + 1, ended_at = :ended_at,
     end_reason = :end_reason, ended_by = :ended_by,
-    lease_until = :lease_until, last_seq = last_seq + 1
+    lease_until = :lease_until, policies_at = :policies_at, last_seq = last_seq + 1
 WHERE id = :id AND version = :version
 
 -- name: session_remove

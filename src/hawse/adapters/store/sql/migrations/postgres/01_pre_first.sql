@@ -18,6 +18,7 @@ CREATE TABLE sessions (
     end_reason text COLLATE "C" NOT NULL,
     ended_by text COLLATE "C" NOT NULL,
     lease_until double precision,
+    policies_at double precision,
     last_seq bigint NOT NULL CHECK (last_seq >= 1),
     CHECK ((state = 'ended') = (ended_at IS NOT NULL)),
     CHECK ((lease = 'until') = (lease_until IS NOT NULL))
@@ -51,7 +52,7 @@ CREATE TABLE jobs (
     log text COLLATE "C" NOT NULL,
     log_end bigint,
     left_behind text COLLATE "C" NOT NULL,
-    on_error text COLLATE "C" NOT NULL CHECK (on_error IN ('report', 'restart', 'end')),
+    on_error text COLLATE "C" CHECK (on_error IN ('report', 'restart', 'end')),
     retries_max bigint NOT NULL CHECK (retries_max >= 0),
     start_at double precision,
     UNIQUE (session, name)
@@ -152,6 +153,7 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_due_at ON outbox (due_at, id);
+CREATE INDEX outbox_clocks ON outbox (session, id) WHERE kind = 'check_clock';
 
 CREATE TABLE answers (
     principal text COLLATE "C" NOT NULL,

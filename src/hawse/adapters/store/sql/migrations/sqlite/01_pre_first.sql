@@ -19,6 +19,7 @@ CREATE TABLE sessions (
     end_reason TEXT NOT NULL,
     ended_by TEXT NOT NULL,
     lease_until REAL,
+    policies_at REAL,
     last_seq INTEGER NOT NULL CHECK (last_seq >= 1),
     CHECK ((state = 'ended') = (ended_at IS NOT NULL)),
     CHECK ((lease = 'until') = (lease_until IS NOT NULL))
@@ -52,7 +53,7 @@ CREATE TABLE jobs (
     log TEXT NOT NULL,
     log_end INTEGER,
     left_behind TEXT NOT NULL,
-    on_error TEXT NOT NULL CHECK (on_error IN ('report', 'restart', 'end')),
+    on_error TEXT CHECK (on_error IN ('report', 'restart', 'end')),
     retries_max INTEGER NOT NULL CHECK (retries_max >= 0),
     start_at REAL,
     UNIQUE (session, name)
@@ -153,6 +154,7 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_due_at ON outbox (due_at, id);
+CREATE INDEX outbox_clocks ON outbox (session, id) WHERE kind = 'check_clock';
 
 CREATE TABLE answers (
     principal TEXT NOT NULL,
