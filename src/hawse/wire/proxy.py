@@ -1,7 +1,7 @@
 """The greeting of `hawse proxy`: one line before the stream, behind whatever a far shell's start-up files print.
 
 `HAWSE-PROXY/1 STATUS VERSION[ JSON]\\n`. After `ready` every byte belongs to the stream; after any other status nothing
-follows. Source: spec 08, section 2.
+follows. Source: spec 09, section 2.
 """
 
 from __future__ import annotations

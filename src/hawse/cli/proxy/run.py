@@ -1,7 +1,7 @@
 """`hawse proxy [--server unix:PATH] [--start HOW | --runner JOB | --later | ...]`: greet, then be the stream.
 
 What is wrong is told in the greeting, for the client at the other end of ssh; on a person's terminal it is the same
-line. Nothing secret is ever among the words. Source: spec 08.
+line. Nothing secret is ever among the words. Source: spec 09.
 """
 
 from __future__ import annotations
