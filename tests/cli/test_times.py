@@ -50,10 +50,9 @@ def test_what_is_no_time_is_told(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "policies"),
     [
-        ("idle_s=12h", {"idle_s": 43200}),
-        ("idle-s=never", {"idle_s": 0}),
-        ("attach=steal", {"attach": "steal"}),
-        ("attach=", {"attach": None}),
+        ("connect_by_s=12h", {"connect_by_s": 43200}),
+        ("connect-by-s=never", {"connect_by_s": 0}),
+        ("on_error=", {"on_error": None}),
         ("lease_warnings_s=1h,5m", {"lease_warnings_s": [3600, 300]}),
         ("lease_warnings_s=none", {"lease_warnings_s": []}),
         ("on_disconnect=keep", {"on_disconnect": "keep"}),
@@ -73,7 +72,10 @@ def test_policies(text: str, policies: dict) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["idle_s", "=5", "idle_s=5", "on_disconnect=end:x", "on_disconnect=go", "on_error=restart:x", "on_error=end:3"],
+    [
+        "connect_by_s", "=5", "connect_by_s=5", "on_disconnect=end:x", "on_disconnect=go", "on_error=restart:x",
+        "on_error=end:3",
+    ],
 )
 def test_what_is_no_policy_is_told(text: str) -> None:
     with pytest.raises(Invalid):

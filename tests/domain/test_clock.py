@@ -96,7 +96,7 @@ def test_losing_a_link_starts_no_clock_by_default() -> None:
 def test_a_policy_that_is_set_later_counts_no_time_from_before() -> None:
     mine = sessions.governed(session(), {"on_disconnect": "end", "on_disconnect_s": 60}, now=NOW + 9000)
     assert clocks.deserted(facts(mine, detached_at=NOW + 50)).deadline == NOW + 9060
-    other = sessions.governed(mine, {"attach": "steal"}, now=NOW + 9030)
+    other = sessions.governed(mine, {"on_error": "end"}, now=NOW + 9030)
     assert clocks.deserted(facts(other, detached_at=NOW + 50)).deadline == NOW + 9060
 
 

@@ -109,11 +109,12 @@ def test_a_lease_that_is_over_is_not_revived() -> None:
 
 @pytest.mark.requirement("L3.4")
 def test_policies_are_set_and_taken_away() -> None:
-    session = sessions.governed(made(policies={"idle_s": 5}), {"connect_by_s": 300, "idle_s": None}, now=20.0)
+    before = made(policies={"on_disconnect_s": 5})
+    session = sessions.governed(before, {"connect_by_s": 300, "on_disconnect_s": None}, now=20.0)
     assert (session.policies, session.policies_at) == ({"connect_by_s": 300.0}, 20.0)
     assert sessions.governed(session, {"connect_by_s": 300}, now=30.0) is session
     for wrong in ({"connect_by": 1}, {"nothing": None}, {"on_error_retries": 1.5}, {"on_error": "explode"}):
         with pytest.raises(Invalid):
             sessions.governed(session, wrong, now=30.0)
     with pytest.raises(IllegalMove):
-        sessions.governed(sessions.end_asked(session, by="x", reason=""), {"idle_s": 1}, now=30.0)
+        sessions.governed(sessions.end_asked(session, by="x", reason=""), {"connect_by_s": 1}, now=30.0)

@@ -109,7 +109,7 @@ COMMANDS = [
     ("read_log", ["logs", "{s}"]),
     ("describe_session", ["describe", "{s}", "--description", "x"]),
     ("list_policies", ["policy", "show", "{s}"]),
-    ("describe_session policies", ["policy", "set", "{s}", "attach=steal"]),
+    ("describe_session policies", ["policy", "set", "{s}", "on_disconnect=keep"]),
     ("run_job", ["run", "{s}", "-d", "--", "true"]),
     ("signal_job", ["signal", "{s}/sh", "CONT"]),
     ("share", ["share", "{s}", "uid:77"]),

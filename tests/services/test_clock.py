@@ -86,7 +86,7 @@ def test_whoever_may_not_extend_is_refused_and_an_end_that_is_over_stays(in_lab)
         with pytest.raises(Denied):
             await session_verbs.extend(lab.world, OTHER, "train", by_s=60)
         with pytest.raises(Denied):
-            await session_verbs.describe(lab.world, OTHER, "train", policies={"idle_s": 1})
+            await session_verbs.describe(lab.world, OTHER, "train", policies={"connect_by_s": 1})
         lab.world.clock.skew_s = until - lab.world.clock.now()  # it is over; nobody has looked yet
         with pytest.raises(Expired):
             await session_verbs.extend(lab.world, ME, "train", by_s=60)

@@ -67,10 +67,9 @@ class Attachment:
     """Somebody's link to one job of a session.
 
     who: the principal. where: terminal or address, as the client told it. cursor: log offset that was sent. link_at:
-    when its link last came or went. holds: it has control (at most one living attachment of a job). fence: raised with
-    each change of control of its job; a runner refuses older ones. active_at: last input or output taken, as far as
-    known. detached_by: the principal who stole its place, took it away, or detached it; empty: itself or the clock.
-    via: the grant that admitted it; None: the session's owner's.
+    when its link last came or went. holds, fence, active_at: kept for a control token that is not handed out yet
+    (false, 0, None): everybody attached with mode control may type. detached_by: the principal who took its place or
+    detached it; empty: itself or the clock. via: the grant that admitted it; None: the session's owner's.
     """
 
     id: AttachmentId

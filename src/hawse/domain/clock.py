@@ -103,10 +103,7 @@ def control(facts: Facts) -> Clock:
     """Who may type. Where no control token is held yet, all that are linked and do not only watch."""
     linked = [one for one in facts.attachments if one.state == attachments.S.ATTACHED]
     holding = [one for one in linked if one.holds] or [one for one in linked if one.mode == Mode.CONTROL]
-    return Clock(
-        Name.CONTROL, source=facts.policies["control_idle_s"].source,
-        holders=tuple(one.where or one.who for one in holding),
-    )  # fmt: skip
+    return Clock(Name.CONTROL, holders=tuple(one.where or one.who for one in holding))
 
 
 def lease(facts: Facts) -> Clock:

@@ -30,14 +30,6 @@ class Source(StrEnum):
     COMMAND = "command"
 
 
-class Attach(StrEnum):
-    """What a newcomer means for those who are there (S5.2 to S5.4)."""
-
-    SHARE = "share"
-    STEAL = "steal"
-    REJECT = "reject"
-
-
 class OnDisconnect(StrEnum):
     """What follows when nobody is attached any more."""
 
@@ -92,9 +84,6 @@ def _warnings(name: str, value: Any) -> list[float]:
 
 
 POLICIES: Mapping[str, Policy] = {
-    "attach": Policy(Attach.SHARE.value, "a newcomer shares, steals, or is rejected", _choice(Attach)),
-    "control_idle_s": Policy(600.0, "a silent controller may lose control after this; 0: never", _seconds),
-    "idle_s": Policy(0.0, "an idle attachment is detached after this; 0: never", _seconds),
     "connect_by_s": Policy(0.0, "somebody must attach so soon after a job's start; 0: nobody must", _seconds),
     "on_disconnect": Policy(OnDisconnect.KEEP.value, "when nobody is attached any more", _choice(OnDisconnect)),
     "on_disconnect_s": Policy(0.0, "... after this time", _seconds),
