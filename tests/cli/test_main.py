@@ -175,7 +175,7 @@ def test_completion_scripts(shell, capfd):
 
 def test_completion_of_commands_and_silence_without_a_coordinator():
     environ = {**os.environ, "_HAWSE_COMPLETE": "bash_complete", "COMP_WORDS": "hawse e", "COMP_CWORD": "1"}
-    assert hawse(env=environ).stdout.split() == ["plain,events", "plain,end"]
+    assert hawse(env=environ).stdout.split() == ["plain,events", "plain,extend", "plain,end"]
     environ |= {"COMP_WORDS": "hawse attach ", "COMP_CWORD": "2"}
     done = hawse(env=environ)
     assert (done.stdout.strip(), done.stderr) == ("", "")

@@ -437,9 +437,9 @@ def test_show_tells_how_much_a_running_job_has_printed(hawse):
 
 def test_show_tells_a_grace_that_came_with_the_end_as_that(hawse):
     hawse("new", "-d", "s", "--", "sleep", "600")
-    assert "policies: on-lost report, grace 10 s (set when it was created)" in hawse("show", "s")
+    assert "policies: on-lost report, grace 10 s (command), on-error as the session" in hawse("show", "s")
     hawse("end", "s", "--grace", "4")
-    assert "policies: on-lost report (set when it was created), grace 4 s (when it was stopped)" in hawse("show", "s")
+    assert "policies: on-lost report (command), grace 4 s (when it was stopped), on-error" in hawse("show", "s")
 
 
 def test_wait_for_many_jobs_groups_those_that_went_well(hawse):
@@ -478,6 +478,7 @@ def test_inside_a_session_its_name_may_be_left_out(hawse):
     assert hawse("detach") == "nobody is attached to s\n"
     assert "job.created" in hawse("events")
     assert hawse("logs") == ""
+    assert "on_error" in hawse("policy", "show")
     assert hawse("show", "t").startswith("session t\n")
     for words in (["end"], ["wait"], ["attach"]):  # what would wait for or end its own caller is asked for by name
         assert hawse.run(*words).returncode == 64

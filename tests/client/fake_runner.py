@@ -91,6 +91,11 @@ class FakeJob:
         self.info = JobInfo({"id": "j", "name": "job", "state": "running"})
         self._outcome = outcome or {"kind": "exited", "code": 0}
 
+    def refresh(self) -> JobInfo:
+        """Whoever asks anew after the end is told of it."""
+        self.info = JobInfo({"id": "j", "name": "job", "state": "ended", "outcome": self._outcome})
+        return self.info
+
     def admission(self, mode: str, *, where: str = "", resume: str | None = None) -> Admission:
         self.resumed.append(resume)
         ended = self.links == 0

@@ -20,7 +20,7 @@ def command() -> None:
 
 
 @command.command()
-@session_argument()
+@session_argument(inside=True)
 @json_option
 @connected()
 def show(name: str, as_json: bool, connection: Connection) -> int:
