@@ -30,8 +30,8 @@ class Http(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)  # blocking: with a timeout a full queue would be an error at once
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class Machine:
@@ -364,8 +364,8 @@ class Feed:
 
     def _connect(self) -> None:
         self._link = socket.socket(socket.AF_UNIX)
-        self._link.settimeout(10)
         self._link.connect(self.path)
+        self._link.settimeout(10)
         last = self.seen[-1] if self.seen else 0
         self._link.sendall(
             f"GET /v1/sessions/{self.session}/events HTTP/1.1\r\nHost: hawse\r\nAccept: text/event-stream\r\n"

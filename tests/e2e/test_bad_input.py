@@ -30,8 +30,8 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(address)  # blocking, as in _many
         self.sock.settimeout(DEADLINE_S)
-        self.sock.connect(address)
         self.half = ClientHalf()
         self.events: list[tuple[Any, ...]] = []
         self.output = b""
@@ -422,8 +422,8 @@ def test_a_half_open_connection(machine):
     """A client that closed its writing half still gets its answer; one that vanished leaves nothing."""
     machine.start()
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(20)
         link.connect(machine.socket)
+        link.settimeout(20)
         link.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         link.shutdown(socket.SHUT_WR)
         assert link.recv(4096).startswith(b"HTTP/1.1 200")
