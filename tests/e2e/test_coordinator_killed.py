@@ -194,7 +194,7 @@ def test_followers_resume_without_gap_or_duplicate(machine, places, eventually):
         feed.read()
         machine.kill()
         feed.read()
-        machine.start()
+        machine.start(or_another=True)
         machine.ask("PATCH", "/v1/sessions/a", {"description": f"after {number}"})
         feed.read()
     gate.touch()

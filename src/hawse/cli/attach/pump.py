@@ -23,6 +23,7 @@ from hawse.cli.attach.modes import Modes
 from hawse.wire.frame import HEADER_BYTES
 from hawse.wire.terminal import (
     CLIENT_BODY_BYTES_MAX,
+    INPUT,
     OUTPUT,
     OUTPUT_HEADER_BYTES,
     RESTORE,
@@ -136,7 +137,8 @@ class Pump:
         except BlockingIOError:
             sent = 0
         except OSError:
-            self.lost += len(frames)
+            if frames[HEADER_BYTES - 1] == INPUT:  # the end of a pipe, a size: nobody typed them
+                self.lost += len(frames)
             return  # receiving will tell that the link is gone
         if sent < len(frames):
             self._put_off(frames[sent:])

@@ -53,7 +53,7 @@ def listed(state: str, as_json: bool, connection: Connection, whose: str = "all"
 
         note(trouble(troubled))
     if sessions:
-        _table(sessions, now)
+        _table(sessions, now, is_remote=server.transport.endpoint.is_remote)
     elif state == "ended":
         note("no ended sessions")
     elif whose == "shared":
@@ -65,7 +65,7 @@ def listed(state: str, as_json: bool, connection: Connection, whose: str = "all"
     return 0
 
 
-def _table(sessions: list[SessionInfo], now: float) -> None:
+def _table(sessions: list[SessionInfo], now: float, *, is_remote: bool) -> None:
     from hawse.cli.table import table
     from hawse.cli.words import duration
 
@@ -75,13 +75,13 @@ def _table(sessions: list[SessionInfo], now: float) -> None:
         heads.insert(LEFT_AT, "ENDS IN")
         for row, text in zip(rows, left, strict=True):
             row.insert(LEFT_AT, text or "-")
-    me = f"uid:{os.getuid()}"
-    if any(info.owner != me for info in sessions):
+    owners = {info.owner for info in sessions}
+    if len(owners) > 1 or not (is_remote or owners <= {f"uid:{os.getuid()}"}):
         from hawse.client.who import name_of
 
         heads.insert(0, "OWNER")
         for row, info in zip(rows, sessions, strict=True):
-            row.insert(0, name_of(info.owner))
+            row.insert(0, info.owner if is_remote else name_of(info.owner))  # a far machine has users of its own
     table(heads, rows)
 
 
