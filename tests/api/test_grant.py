@@ -26,7 +26,7 @@ REQUESTS = {
     "describe_session lease": ("PATCH", "{s}", {"lease": "jobs"}),
     "extend_session": ("POST", "{s}/extend", {"by_s": 60}),
     "list_policies": ("GET", "{s}/policies", None),
-    "describe_session policies": ("PATCH", "{s}", {"policies": {"attach": "steal"}}),
+    "describe_session policies": ("PATCH", "{s}", {"policies": {"on_error": "end"}}),
     "end_session": ("DELETE", "{s}", None),
     "list_events": ("GET", "{s}/events", None),
     "run_job": ("POST", "{s}/jobs", {**JOB, "name": None}),

@@ -179,15 +179,15 @@ def test_leases_and_policies_are_set_and_told_with_where_they_were_set(rest):
             again = await http.ask("POST", "/v1/sessions/a/extend", {"by_s": 60})
             assert again.status == 200
             assert again.json["lease_until"] == made["lease_until"] + 60
-            changed = await http.ask("PATCH", "/v1/sessions/a", {"policies": {"connect_by_s": 300, "attach": "steal"}})
+            changed = await http.ask("PATCH", "/v1/sessions/a", {"policies": {"connect_by_s": 300, "on_error": "end"}})
             assert changed.status == 200
-            taken = await http.ask("PATCH", "/v1/sessions/a", {"lease": "never", "policies": {"attach": None}})
+            taken = await http.ask("PATCH", "/v1/sessions/a", {"lease": "never", "policies": {"on_error": None}})
             assert (taken.json["lease"], taken.json["lease_until"]) == ("never", None)
             found = (await http.ask("GET", "/v1/sessions/a/policies")).json["items"]
             told = {one["name"]: (one["value"], one["source"]) for one in found}
             assert told["connect_by_s"] == (300, "session")
             assert told["on_error_retries"] == (2, "session")
-            assert told["attach"] == ("share", "default")
+            assert told["on_error"] == ("report", "default")
             kinds = [event["kind"] for event in (await http.ask("GET", "/v1/sessions/a/events")).json["items"]]
             assert kinds == [
                 "session.created", "session.lease_set", "session.policy_set", "session.lease_set", "session.policy_set",

@@ -38,6 +38,13 @@ def connected(path):
     return sock
 
 
+def is_readable(sock, timeout_s):
+    """select() knows no descriptor above 1023, and a test may have more open."""
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))
+
+
 class Link:
     """A client. `events` is all that came, `output` the joined bytes of OUTPUT, `shown` what its terminal was given."""
 
@@ -58,7 +65,7 @@ class Link:
         self.send(terminal.input_frames(data))
 
     def read_once(self, timeout_s=0.5, size=65536):
-        if self.closed or not select.select([self.sock], [], [], timeout_s)[0]:
+        if self.closed or not is_readable(self.sock, timeout_s):
             return
         try:
             data = self.sock.recv(size)
@@ -147,7 +154,7 @@ class Coordinator:
         sock.sendall(self.half.control())
 
     def read_once(self, timeout_s=0.5):
-        if self.closed or not select.select([self.sock], [], [], timeout_s)[0]:
+        if self.closed or not is_readable(self.sock, timeout_s):
             return
         try:
             data = self.sock.recv(65536)

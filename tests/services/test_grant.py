@@ -447,8 +447,8 @@ def test_leases_and_policies_ask_for_their_own_capability(in_lab) -> None:
             session_verbs.describe(lab.world, eve, "a", description="mine"),
             session_verbs.describe(lab.world, eve, "a"),
             session_verbs.describe(lab.world, eve, "a", lease=(Lease.NEVER, None), description="mine"),
-            session_verbs.describe(lab.world, eve, "a", policies={"attach": "steal"}),
-            session_verbs.describe(lab.world, ada, "a", policies={"attach": "steal"}),
+            session_verbs.describe(lab.world, eve, "a", policies={"on_error": "end"}),
+            session_verbs.describe(lab.world, ada, "a", policies={"on_error": "end"}),
         ):
             with pytest.raises(Denied):
                 await refused
