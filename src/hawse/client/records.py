@@ -2,7 +2,7 @@
 
 A record takes the fields it knows from a JSON object and keeps the whole object in `raw`, so that an answer from a
 newer coordinator is never an error and `--json` shows all of it. A field that is missing has its default. Records are
-snapshots: read them, do not change them. Source: docs/plan/02.md, "JSON shapes".
+snapshots: read them, do not change them. Source: docs/reference/rest.md.
 """
 
 from __future__ import annotations

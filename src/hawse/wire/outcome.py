@@ -1,6 +1,6 @@
 """How a job ended, as it stands in EXIT frames, reports and exit.json.
 
-Source: docs/plan/02.md; codes 126, 127 and 128 + n: POSIX shell, 2.8.2.
+Source: spec 04; codes 126, 127 and 128 + n: POSIX shell, 2.8.2.
 """
 
 from __future__ import annotations
