@@ -182,7 +182,7 @@ class Hawse(Contestant):
     def stop(self) -> None:
         """End all sessions, the coordinator and the runners' parent."""
         quiet = {"env": self.environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(self.command("end", "bench", "--now"), check=False, timeout=60, **quiet)  # type: ignore[call-overload]
+        subprocess.run(self.command("end", "--all", "--now"), check=False, timeout=60, **quiet)  # type: ignore[call-overload]
         subprocess.run(self.command("down"), check=False, timeout=60, **quiet)  # type: ignore[call-overload]
         for pid in listeners(self.place / "runtime" / "parent.sock"):
             end(pid)

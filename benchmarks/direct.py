@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hawse.runner.parent import command
@@ -15,6 +17,21 @@ from hawse.wire import order, terminal
 from hawse.wire.frame import FrameReader
 
 SECRET = b"s" * 32
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals wait: what was started is known by its id before anything else happens."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock() -> None:
+    """In a child: its own signals reach it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
 
 
 class Direct:
@@ -26,17 +43,23 @@ class Direct:
         self.runners: dict[str, int] = {}
         (place / "r").mkdir(mode=0o700)
         source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
-        self.parent = subprocess.Popen(
-            command(sys.executable, source, str(place / "p")),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env={**environment, "HAWSE_DAEMON": "parent"},
-        )
-        deadline = time.monotonic() + 10
-        while not (place / "p").exists():
-            if time.monotonic() > deadline:
-                raise TimeoutError("the runners' parent did not start")
-            time.sleep(0.005)
+        with uninterrupted():
+            self.parent = subprocess.Popen(
+                command(sys.executable, source, str(place / "p")),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**environment, "HAWSE_DAEMON": "parent"},
+                preexec_fn=unblock,
+            )
+        try:
+            deadline = time.monotonic() + 10
+            while not (place / "p").exists():
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the runners' parent did not start")
+                time.sleep(0.005)
+        except BaseException:
+            self.close()
+            raise
 
     def spawn(self, job: str, argv: list[str], *, columns: int, rows: int) -> None:
         """Start a job on a terminal. Raises RuntimeError."""
@@ -57,15 +80,15 @@ class Direct:
             limits={"linger_s": 0.1, "forget_s": 0.1},
         )
         reader = FrameReader(body_bytes_max=1 << 20)
-        with socket.socket(socket.AF_UNIX) as sock:
+        with uninterrupted(), socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(self.place / "p"))
             sock.sendall(frame)
             frames: list[tuple[int, bytes]] = []
             while data := sock.recv(65536):
                 frames += reader.feed(data)
-        if [kind for kind, _ in frames] != [terminal.SPAWNED]:
-            raise RuntimeError(f"the runner was not started: {frames}")
-        self.runners[job] = order.parse_spawned(frames[0][1]).runner_pid
+            if [kind for kind, _ in frames] != [terminal.SPAWNED]:
+                raise RuntimeError(f"the runner was not started: {frames}")
+            self.runners[job] = order.parse_spawned(frames[0][1]).runner_pid
 
     def end_jobs(self) -> None:
         """End all jobs at once and wait for their runners."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 from dataclasses import asdict, dataclass, field
@@ -52,6 +53,19 @@ def parser(about: str) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="small sizes: shows that it works, not how fast it is")
     made.add_argument("--json", action="store_true", help="print the figures as a JSON list")
     return made
+
+
+def end_in_order() -> None:
+    """From here on a script that is ended (SIGTERM, SIGHUP, Ctrl-C) ends first what it started, as when it fails."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+    def ended(number: int, _: object) -> None:
+        for one in numbers:
+            signal.signal(one, signal.SIG_IGN)  # a second one must not cut the first one's work
+        sys.exit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, ended)
 
 
 def note(text: str) -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from contestants import Hawse
-from figures import Figure, note, parser, percentile, show
+from figures import Figure, end_in_order, note, parser, percentile, show
 
 from hawse.client._sync.server import Server
 from hawse.client.api import connect
@@ -68,6 +68,7 @@ def at_once(count: int, *, with_jobs: bool) -> list[Figure]:
 
 def main() -> None:
     """Print the figures."""
+    end_in_order()
     options = parser(__doc__ or "")
     options.add_argument("--count", type=int, default=1000, help="sessions")
     asked = options.parse_args()

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import uvloop
-from figures import Figure, add_ratios, note, parser, percentile, show
+from figures import Figure, add_ratios, end_in_order, note, parser, percentile, show
 
 CONNECTIONS, FOLLOWERS = 32, 100
 SECTION, CHANGES = "REST", "changes a second, 32 connections"
@@ -241,6 +241,7 @@ def main() -> None:
         case ["--echo", path]:
             uvloop.run(echo(path))
         case _:
+            end_in_order()
             options = parser(__doc__ or "").parse_args()
             base = Path(tempfile.mkdtemp(prefix="hwb", dir="/tmp"))
             try:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from contestants import Hawse
-from figures import Figure, median, note, parser, show
+from figures import Figure, end_in_order, median, note, parser, show
 
 from hawse.client._sync.server import Server
 from hawse.client.api import connect
@@ -128,6 +128,7 @@ def measured(place: Path, *, rounds: int, count: int) -> list[Figure]:
 
 def main() -> None:
     """Print the figures."""
+    end_in_order()
     options = parser(__doc__ or "")
     options.add_argument("--count", type=int, default=1000, help="sessions")
     options.add_argument("--rounds", type=int, default=15)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contestants import DEADLINE_S, Contestant, Shown
-from figures import Figure, add_ratios, median, note, parser, percentile, show
+from figures import Figure, add_ratios, end_in_order, median, note, parser, percentile, show
 from terminal import echo_round, read_some, settle
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "lab"))
@@ -181,6 +181,7 @@ def _back(one: Far) -> float:
 
 def main() -> None:
     """All of it."""
+    end_in_order()
     options = parser(__doc__ or "")
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--keys", type=int, default=1000, help="keystrokes for each contestant")

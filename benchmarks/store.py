@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from figures import Figure, add_ratios, note, parser, percentile, show
+from figures import Figure, add_ratios, end_in_order, note, parser, percentile, show
 
 from hawse.adapters.clock import SystemClock
 from hawse.domain.effect import RemoveHistory
@@ -239,6 +239,7 @@ def start_postgres(folder: Path) -> tuple[str, Callable[[], None]] | None:
 
 
 def main() -> None:
+    end_in_order()
     options = parser(__doc__ or "").parse_args()
     seconds = 0.4 if options.quick else 4.0
     folder = Path(tempfile.mkdtemp(prefix="hwst", dir="/var/tmp"))  # a disk: /tmp may be memory

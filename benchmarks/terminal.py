@@ -16,7 +16,7 @@ from pathlib import Path
 
 from contestants import DEADLINE_S, Bare, Contestant, Dtach, Hawse, HawsePython, Screen, Shown, Tmux, end
 from direct import Direct
-from figures import Figure, add_ratios, median, note, parser, percentile, show
+from figures import Figure, add_ratios, end_in_order, median, note, parser, percentile, show
 
 HERE = Path(__file__).resolve().parent
 ALL: tuple[type[Contestant], ...] = (Bare, Dtach, Tmux, Screen, Hawse, HawsePython)
@@ -305,6 +305,7 @@ def judge(figures: list[Figure]) -> None:
 
 def main() -> None:
     """All of it, or the parts that are asked for."""
+    end_in_order()
     options = parser(__doc__ or "")
     options.add_argument("--parts", default="echo,bulk,attach,idle")
     options.add_argument("--who", default="", help="only these contestants, e.g. tmux,hawse")
