@@ -116,6 +116,7 @@ def test_a_stored_start_is_done_by_the_next_coordinator(stop_too: bool) -> None:
         job = await job_verbs.get(first, ME, "a", "work")
         assert host.started == ([] if stop_too else [(view.jobs[0].id, 1)])
         assert (job.state == jobs.S.ENDED) == (stop_too or job.outcome is not None)
+        assert not stop_too or job.outcome == jobs.STOPPED_BEFORE_START
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await launcher.aclose()
