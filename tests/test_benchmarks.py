@@ -12,7 +12,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.mark.parametrize("script", ["terminal", "sessions", "store", "rest", "leases"])
 def test_a_benchmark_comes_to_its_end(script, tmp_path):
-    """In small sizes; ssh.py is left out: it installs hawse for another account, which takes longer than all of these."""
+    """In small sizes. Without ssh.py: installing hawse for another account takes longer than all of these."""
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--json"],
         stdin=subprocess.DEVNULL,
