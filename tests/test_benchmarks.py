@@ -10,7 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["terminal", "sessions", "store", "rest", "leases"])
+@pytest.mark.parametrize("script", ["terminal", "watchers", "sessions", "store", "rest", "leases"])
 def test_a_benchmark_comes_to_its_end(script, tmp_path):
     """In small sizes. Without ssh.py: installing hawse for another account takes longer than all of these."""
     done = subprocess.run(
