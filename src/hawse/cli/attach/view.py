@@ -235,6 +235,11 @@ class View:
         return self._line.mend("it was stopped")
 
     @property
+    def offset(self) -> int:
+        """Where in the log a further view of this job would go on. Known once run() has begun."""
+        return self._pump.offset
+
+    @property
     def key(self) -> str:
         """The detach key's name."""
         return key_name(self._keys.key) if self._keys.key is not None else ""

@@ -9,8 +9,10 @@ import click
 from hawse.cli.command_line import WithCommandLine, command_line
 from hawse.cli.job_options import JobOptions, job_options
 from hawse.cli.options import Connection, connected, json_option, session_argument
-from hawse.cli.say import is_terminal, json_out, out
+from hawse.cli.say import is_terminal, json_out, note, out
 from hawse.domain.errors import Invalid
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def command(
     """Run a further COMMAND in a session, show its output and exit with its code.
 
     Standard input is forwarded when it is not a terminal. Ctrl-C interrupts the command; a second one leaves it
-    running, as Ctrl-\\ d does with -t: 130, since nobody knows yet how it ends.
+    running, as Ctrl-\\ d does with -t: 130, since nobody knows yet how it ends. With --on-error restart:N each attempt
+    is shown; the code is the last one's.
 
     With -d it waits only until COMMAND runs: 127 when there is none, 126 when it cannot be run. --json needs -d.
 
@@ -86,19 +89,45 @@ def _told(job: Job, *, as_json: bool) -> int:
 
 
 def _shown(job: Job, *, tty: bool, forwards: bool) -> int:
+    """Attempt after attempt, as its error policy says; the exit code of the last."""
+    from hawse.cli.attach.again import next_attempt
     from hawse.cli.attach.config import detach_keys
     from hawse.cli.attach.keys import Keys
     from hawse.cli.attach.outcome import run_end
-    from hawse.cli.attach.view import View
+    from hawse.cli.attach.view import ENDED, View
+    from hawse.cli.words import outcome
 
+    label, start = f"{job.session.name}/{job.name}", 0
     raw = tty and is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    view = View(
-        job,
-        mode="control",
-        raw=raw,
-        keys=detach_keys() if raw else Keys(None),
-        start=0,
-        takes_input=raw or forwards,
-        name=f"{job.session.name}/{job.name}",
-    )
-    return run_end(view, view.run())
+    while True:
+        view = View(
+            job,
+            mode="control",
+            raw=raw,
+            keys=detach_keys() if raw else Keys(None),
+            start=start,
+            takes_input=raw or forwards,
+            name=label,
+        )
+        how = view.run()
+        again = next_attempt(view) if how == ENDED else ""
+        if not again:
+            return run_end(view, how)
+        note(f"[{label} failed: {outcome(view.outcome)}; {again}; Ctrl-C leaves it, it goes on]")
+        if not _started_again(job):
+            return _left(label)
+        start = view.offset
+
+
+def _started_again(job: Job) -> bool:
+    """Wait for the next attempt, or for the news that there is none. False: the user does not wait."""
+    try:
+        job.wait(until="started")
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _left(label: str) -> int:
+    note(f"[left {label}; it goes on. Follow it: hawse logs -f {label}; return: hawse attach {label}]")
+    return EXIT_INTERRUPTED
