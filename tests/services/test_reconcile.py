@@ -11,6 +11,7 @@ from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import NotFound, Unavailable
 from hawse.domain.job import LogState, OnLost, Outcome, OutcomeKind
+from hawse.domain.session import Lease
 from hawse.ports.launcher import Ended, LogChanged
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
@@ -166,5 +167,32 @@ def test_what_cannot_be_stored_now_is_told_meanwhile(in_lab, monkeypatch) -> Non
         await asyncio.sleep(100)
         assert lab.world.troubles.present is None
         assert (await job_verbs.get(lab.world, ME, "a", "work")).log == log
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("S1.7")
+def test_of_many_leases_that_end_together_each_is_asked_before_any_job_is_stopped(in_lab) -> None:
+    """Stopping a thousand jobs takes seconds; a clock is exact to one."""
+    count = 400  # more than are read at once
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        until = lab.world.clock.now() + 3600
+        for number in range(count):
+            new = NewSession(alias=f"s{number}", lease=Lease.UNTIL, lease_until=until, job=spec())
+            await session_verbs.create(lab.world, ME, new)
+        asked = []
+        stop = lab.launcher.stop
+
+        async def stopped(job: str, attempt: int, *, grace_s: float) -> None:
+            found = await lab.world.store.read(lambda view: view.sessions(living=True, after="", limit=1000))
+            asked.append(sum(one.state == sessions.S.DRAINING for one in found))
+            await stop(job, attempt, grace_s=grace_s)
+
+        lab.launcher.stop = stopped
+        await asyncio.sleep(3700)
+        assert len(asked) >= count
+        assert asked[0] == count
 
     in_lab(test)

@@ -47,6 +47,7 @@ EFFECTS_AT_ONCE = 256
 EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
+CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
 CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
 BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
 HOUSEKEEPING_S = 3600.0
@@ -155,7 +156,10 @@ class Reconciler:
                 timer.cancel()
 
     async def _due(self, now: float, busy: set[str]) -> tuple[dict[str, list[Pending]], float | None]:
-        """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due."""
+        """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due.
+
+        Where many clocks are due, they alone: what they ask for comes after the last of them.
+        """
 
         is_ready = self.adopted.is_set()
         limit = EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(busy) if is_ready else EFFECTS_BEFORE_ADOPTION
@@ -165,9 +169,8 @@ class Reconciler:
 
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
-        for pending in found:
-            if not is_ready and not isinstance(pending.effect, CheckClock):
-                continue
+        clocks = [pending for pending in found if isinstance(pending.effect, CheckClock)]
+        for pending in clocks if len(clocks) > CLOCKS_FIRST or not is_ready else found:
             key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
             if key not in busy:
                 by_job.setdefault(key, []).append(pending)
