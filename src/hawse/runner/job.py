@@ -60,6 +60,7 @@ class Job:
             log.checkpoint = self.tracker.dump
         self._end_input = False
         self._paced = False
+        self._pace_timer: Timer | None = None
         self._is_last = False
         self._index_timer: Timer | None = None
         self._sync_timer: Timer | None = None
@@ -143,7 +144,13 @@ class Job:
         """Let the job wait a little for the one who watches it; never for long."""
         self._paced = True
         self._watch_outputs()
-        self.loop.after(self.limits.pace_s, self.unpace)
+        if self._pace_timer is None:
+            self._pace_timer = self.loop.after(self.limits.pace_s, self._pace_due)
+
+    def _pace_due(self) -> None:
+        """One that made progress lately may still be waited for; it tells nobody when it then stalls: look again."""
+        self.unpace()
+        self._pace_timer = self.loop.after(self.limits.pace_s, self._pace_due) if self._paced else None
 
     def unpace(self) -> None:
         """Go on reading, unless a controller still needs the pause."""
