@@ -76,3 +76,24 @@ def test_no_job_can_be_made(limited, tty):
     assert (outcome["kind"], outcome["code"]) == ("failed", 126)
     assert "Resource temporarily unavailable" in outcome["cause"]
     attempt.gone()
+
+
+def test_no_thread_can_be_made_to_sync_the_log(limited):
+    """Then the runner does it itself: nothing stays unsynced, and no descriptor open."""
+    rig = limited(3)
+    small = {"flush_s": 0.05, "segment_bytes_max": 64 * 1024}
+    attempt = rig.spawn("sh", "-c", "while read x; do echo $x; done", stdin="open", log=small)
+    attempt.process  # noqa: B018 - wait for it: parent, runner and job are all that he may have
+    link = attempt.attach()
+
+    def open_files():
+        return len(os.listdir(f"/proc/{attempt.runner_pid}/fd"))
+
+    link.type(b"first\n")
+    link.until_output(b"first")
+    before = open_files()
+    for number in range(8):
+        line = b"%d" % number * 30_000 + b"\n"
+        link.type(line)
+        link.until_output(line)
+    rig.eventually(lambda: open_files() <= before, what="closed segments are synced and let go")

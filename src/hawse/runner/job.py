@@ -228,9 +228,17 @@ class Job:
         if self._syncing:
             self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
             return
-        to_sync, to_close = self.log.sync_targets()
+        try:
+            to_sync, to_close = self.log.sync_targets()
+        except OSError as error:  # no descriptor for it: told, and done a little later
+            self._sync_failed = error.errno or errno.EIO
+            self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
+            return
         self._syncing = True
-        _thread.start_new_thread(self._sync, (to_sync, to_close))
+        try:
+            _thread.start_new_thread(self._sync, (to_sync, to_close))
+        except RuntimeError:  # the user may have no more threads: then the disk sets the pace
+            self._sync(to_sync, to_close)
 
     def _sync_closed(self) -> None:
         """More segments than descriptors should hold: the disk sets the pace, as it would a little later anyway."""
