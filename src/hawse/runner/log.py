@@ -36,7 +36,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 class Log(Tail):
     """One attempt's writing end.
 
-    end: offset after the last byte taken. indexed: offset up to which records are written. fault: why bytes are not
+    end: offset after the last byte taken. printed_ns: when that came, monotonic; 0: nothing came yet. indexed: offset up to which records are written. fault: why bytes are not
     taken.
     on_full: "block" (append takes less than it was given) or "drop" (append takes all and counts what it lost).
     """
@@ -51,6 +51,7 @@ class Log(Tail):
         self.on_full = on_full
         self.room_bytes = room_bytes
         self.fault = 0
+        self.printed_ns = 0
         self.dropping_from: int | None = None
         self.bytes_dropped = 0
         self.seen: Callable[[int, bytes, int], None] | None = None  # the tracker: (offset, bytes, time)
@@ -81,6 +82,7 @@ class Log(Tail):
             marks.append((self.end, now, source))
         self.end += done
         self._room -= done
+        self.printed_ns = time.monotonic_ns()
         if done < size:
             return done + self._append_slowly(data[done:], source)
         return done

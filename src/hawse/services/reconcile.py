@@ -15,13 +15,14 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
-from hawse.domain.clock import DEADLINED
+from hawse.domain.clock import ASKED, DEADLINED
 from hawse.domain.effect import (
     NAMES,
     CheckClock,
     CutAttachment,
     ForgetRunner,
     RemoveHistory,
+    SetControl,
     SignalJob,
     StartJob,
     StopJob,
@@ -32,11 +33,10 @@ from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
 from hawse.ports.store import Order, Pending, Unit, View
-from hawse.services import deadline
+from hawse.services import control, deadline
 from hawse.services import grant as grants
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
-from hawse.services.clock import watch_others
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -47,7 +47,7 @@ EFFECTS_AT_ONCE = 256
 EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
-CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
+CLOCKS = "clocks"  # the key of all checks that wait for nothing but the store; the others' keys are ids
 BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
@@ -166,9 +166,11 @@ class Reconciler:
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
         for pending in found:
-            if not is_ready and not isinstance(pending.effect, CheckClock):
+            clock = getattr(pending.effect, "clock", None)
+            if not is_ready and (clock is None or clock in ASKED):
                 continue
-            key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
+            is_stored = clock is not None and clock not in ASKED
+            key = CLOCKS if is_stored else getattr(pending.effect, "job", pending.session)
             if key not in busy:
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
@@ -245,8 +247,10 @@ class Reconciler:
                 await launcher.stop(id, attempt, grace_s=grace_s)
             case SweepJob(job=id, attempt=attempt):
                 await self._sweep(id, attempt)
-            case CutAttachment(job=id, attachment=attachment, reason=reason):
-                await launcher.cut(id, attachment, reason=reason, message="")
+            case CutAttachment(job=id, attachment=attachment, reason=reason, message=message):
+                await launcher.cut(id, attachment, reason=reason, message=message)
+            case SetControl() as given:
+                await self._set_control(given)
             case ForgetRunner(job=id, attempt=attempt):
                 await launcher.forget(id, attempt)
             case CheckClock(session=session, clock=grants.CLOCK):
@@ -274,6 +278,16 @@ class Reconciler:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
             await self.world.launcher.adopt(start)
+
+    async def _set_control(self, given: SetControl) -> None:
+        """A holder that is gone by now is told all the same: what counts is that the one before has lost control."""
+        holder = given.attachment
+        try:
+            who = "" if holder is None else await self.world.store.read(lambda view: control.label(view.attachment(holder)))
+        except NotFound:
+            return  # the history was removed meanwhile
+        message = given.words or (f"{who} has control now" if who else "")
+        await self.world.launcher.control(given.job, holder or "", fence=given.fence, who=who, message=message)
 
     async def _signal(self, id: str, attempt: int, signal: int) -> None:
         try:
@@ -324,9 +338,7 @@ class Reconciler:
             for attachment in unit.stale_attachments(STALE_BATCH):
                 if not attachments.is_overdue(attachment, now=now):
                     return attachment.link_at + STALE_S
-                gone, effects = attachments.detached(attachment, reason=Reason.LOST, now=now)
-                unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=effects)
-                watch_others(unit, attachment.session, now=now)
+                control.leave(unit, [attachment], reason=Reason.LOST, by="hawse", now=now)
             return now + HOUSEKEEPING_S
 
         stale = await self._reading(lambda view: view.stale_attachments(1))

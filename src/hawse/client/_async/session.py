@@ -140,6 +140,17 @@ class Session:
         """Who is attached now."""
         return (await self.refresh()).attachments
 
+    async def who(self) -> list[AttachmentInfo]:
+        """Who is attached now; active_at and typed_at are asked of the runners."""
+        path, query = f"{self.path}/attachments", {"activity": "live", "limit": PAGE_MAX}
+        found = (await self.server.transport.request("GET", path, query=query)).json()
+        return [AttachmentInfo(one) for one in found["items"]]
+
+    async def take(self, attachment: str) -> Control:
+        """Give control of its job to one of your own attachments, at once. Raises NotFound, Denied, IllegalMove."""
+        path = f"{self.path}/attachments/{quoted(attachment)}/take"
+        return Control((await self.server.transport.request("POST", path, body={})).json())
+
     async def detach(self, attachment: str) -> AttachmentInfo:
         """Detach somebody; the work goes on. Safe to repeat. Raises NotFound."""
         path = f"{self.path}/attachments/{quoted(attachment)}"
