@@ -136,7 +136,7 @@ class JobInfo(Record):
 
 
 class AttachmentInfo(Record):
-    """An attachment. state: stale (no link now), attached, detached (reason says why). holds: it has control of its job."""
+    """An attachment. state: stale (no link now), attached, detached (reason says why). holds: it has control."""
 
     __slots__ = _fields = (
         "id", "session", "job", "who", "where", "mode", "state", "created_at", "link_at", "cursor", "version",
@@ -383,10 +383,14 @@ class Status(Record):
 
 
 class Admission(Record):
-    """What a client needs to reach a job's runner. address is empty when the job has ended: read its log instead."""
+    """What a client needs to reach a job's runner. address is empty when the job has ended: read its log instead.
 
-    __slots__ = ("address", "attachment", "job", "ticket")
+    holder: who has control of the job, when this attachment does not.
+    """
+
+    __slots__ = ("address", "attachment", "holder", "job", "ticket")
     attachment: AttachmentInfo | None
+    holder: AttachmentInfo | None
     job: JobInfo
     address: str
     ticket: str
@@ -395,6 +399,7 @@ class Admission(Record):
         super().__init__(raw)
         attachment = raw.get("attachment")
         self.attachment = AttachmentInfo(attachment) if attachment else None
+        self.holder = AttachmentInfo(raw["holder"]) if raw.get("holder") else None
         self.job = JobInfo(raw.get("job") or {})
         self.address = raw.get("address") or ""
         self.ticket = raw.get("ticket") or ""

@@ -174,7 +174,7 @@ def is_overdue(attachment: Attachment, *, now: float) -> bool:
     return attachment.state == S.STALE and now >= attachment.link_at + STALE_S
 
 
-# -- control --------------------------------------------------------------------------------------------------------------
+# -- control ----------------------------------------------------------------------------------------------------------
 
 
 def next_fence(last: int, *, now: float) -> int:
@@ -198,7 +198,7 @@ def without_control(attachment: Attachment) -> Attachment:
 
 
 def heir(attachments: Iterable[Attachment]) -> Attachment | None:
-    """Who gets control when its holder has gone: of those that are linked and may control, the one that was active last."""
+    """Who gets control when its holder has gone: of those that are linked and may control, the one active last."""
     able = [one for one in attachments if one.state == S.ATTACHED and one.mode == Mode.CONTROL and not one.holds]
     return max(able, key=lambda one: (last_active_at(one), one.id), default=None)
 
@@ -211,7 +211,7 @@ def gives_way(holder: Attachment, *, to: str) -> bool:
     return holder.who == to and holder.state == S.STALE and holder.link_at > holder.created_at
 
 
-# -- activity -------------------------------------------------------------------------------------------------------------
+# -- activity ---------------------------------------------------------------------------------------------------------
 
 
 def last_active_at(attachment: Attachment) -> float:

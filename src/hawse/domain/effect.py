@@ -34,7 +34,7 @@ class SweepJob:
 
 @dataclass(frozen=True, slots=True)
 class CutAttachment:
-    """Tell a runner to detach one attachment, with the reason. message: by whom, in words; empty: the reason says it."""
+    """Tell a runner to detach one attachment. message: why and by whom, in words; empty: the reason says it."""
 
     job: JobId
     attachment: AttachmentId

@@ -100,7 +100,9 @@ def _warnings(name: str, value: Any) -> list[float]:
 
 
 POLICIES: Mapping[str, Policy] = {
-    "attach": Policy(Attach.SHARE.value, "when a second one attaches to a job: share, steal or reject", _choice(Attach)),
+    "attach": Policy(
+        Attach.SHARE.value, "when a second one attaches to a job: share, steal or reject", _choice(Attach)
+    ),
     "control_idle_s": Policy(600.0, "who typed nothing for so long gives control to who waits; 0: never", _seconds),
     "idle_s": Policy(43200.0, "who types nothing and is shown nothing for so long is detached; 0: never", _seconds),
     "connect_by_s": Policy(0.0, "somebody must attach so soon after a job's start; 0: nobody must", _seconds),

@@ -16,7 +16,10 @@ from hawse.ports.store import Order
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order."""
+    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order.
+
+    holder, fence: who has control of the job as it starts; a ticket of before must not say otherwise to a new runner.
+    """
 
     session: str
     job: str
@@ -25,6 +28,8 @@ class Start:
     order: Order
     tty: bool
     grace_s: float
+    holder: str = ""
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

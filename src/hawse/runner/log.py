@@ -36,8 +36,8 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 class Log(Tail):
     """One attempt's writing end.
 
-    end: offset after the last byte taken. printed_ns: when that came, monotonic; 0: nothing came yet. indexed: offset up to which records are written. fault: why bytes are not
-    taken.
+    end: offset after the last byte taken. printed_ns: when that came, monotonic; 0: nothing came yet. indexed: offset
+    up to which records are written. fault: why bytes are not taken.
     on_full: "block" (append takes less than it was given) or "drop" (append takes all and counts what it lost).
     """
 

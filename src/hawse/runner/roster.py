@@ -53,7 +53,7 @@ class Roster:
         self.present: dict[str, Attachment] = {}
         self.behind: set[Attachment] = set()
         self.outcome: dict[str, Any] | None = None
-        self.token = Token()
+        self.token = Token(order.holder, order.fence)
         self.activity = Activity(relay.log)
         self._report = report
         self._changed = changed
@@ -115,8 +115,9 @@ class Roster:
         return None if mode != "read" and self.job.has_terminal else self.job.tail_start()
 
     def _welcome(
-        self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None, older: Attachment | None
-    ) -> Attachment:
+        self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None,
+        older: Attachment | None,
+    ) -> Attachment:  # fmt: skip
         restore = self.job.restore() if cursor is None else None
         offset = restore.offset if restore is not None else cursor or 0
         attachment = Attachment(connection, id=ticket.attachment, mode=ticket.mode, cursor=offset, history=self.history)

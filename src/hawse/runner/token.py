@@ -13,9 +13,9 @@ class Token:
 
     __slots__ = ("fence", "holder", "who")
 
-    def __init__(self) -> None:
-        self.holder = ""
-        self.fence = 0
+    def __init__(self, holder: str = "", fence: int = 0) -> None:
+        self.holder = holder
+        self.fence = fence
         self.who = ""
 
     def change(self, holder: str, fence: int, who: str) -> bool:

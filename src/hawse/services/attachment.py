@@ -92,8 +92,9 @@ async def attach(
 
     mode: "control", "watch", or "read" (follows the log; no attachment of the owner's is recorded; of others it is, as
     watching, so that it can be cut). job None: see `chosen_job`.
-    resume: the attachment to go on with after its link broke; when it was lost meanwhile, a new one is made, which takes
-    nobody's place. policy: "share", "steal" or "reject" instead of the session's; more than that needs attachment:detach.
+    resume: the attachment to go on with after its link broke; when it was lost meanwhile, a new one is made, which
+    takes nobody's place. policy: "share", "steal" or "reject" instead of the session's; more than that needs
+    attachment:detach.
     Raises NotFound, Denied, Invalid, LimitReached, Held (policy reject), Fenced (`resume` was detached by somebody).
     If cancelled: an attachment that nobody links to is lost after a minute.
     """
@@ -263,8 +264,8 @@ def _held(unit: Unit, coming: Coming, session: Session, job: Job, others: list[A
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     away = "; its link is away" if one.state == attachments.S.STALE and one.link_at > one.created_at else ""
     return Held(
-        f"{name} is attached by {control.label(one)}{more} since {_ago(coming.now - one.created_at)}{away}, and takes one"
-        " at a time (policy attach: reject)",
+        f"{name} is attached by {control.label(one)}{more} since {_ago(coming.now - one.created_at)}{away}, and takes"
+        " one at a time (policy attach: reject)",
         next_step="; ".join(steps),
         attachment=one.id,
         who=one.who,

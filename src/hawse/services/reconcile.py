@@ -32,7 +32,7 @@ from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
-from hawse.ports.store import Order, Pending, Unit, View
+from hawse.ports.store import Pending, Unit, View
 from hawse.services import control, deadline
 from hawse.services import grant as grants
 from hawse.services import refusal as refusals
@@ -97,7 +97,7 @@ class Reconciler:
 
     async def _find_again(self, job: Job) -> None:
         try:
-            order = await self.world.store.read(lambda view: view.order(job.id))
+            start = await self.world.store.read(lambda view: _start(view, job))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
@@ -106,9 +106,9 @@ class Reconciler:
             await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
             return
         if job.state == jobs.S.STARTING:
-            await self.world.launcher.start(_start(job, order))  # its claim knows whether that was done before
+            await self.world.launcher.start(start)  # its claim knows whether that was done before
             return
-        await self.world.launcher.adopt(_start(job, order))
+        await self.world.launcher.adopt(start)
         if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
             await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
 
@@ -266,14 +266,14 @@ class Reconciler:
 
     async def _start(self, id: str, attempt: int) -> None:
         try:
-            job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
+            job = await self.world.store.read(lambda view: view.job(id))
+            if job.attempt == attempt and job.state == jobs.S.PENDING:
+                job = await self._writing(lambda unit: _begun(unit, id, attempt))
+            if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
+                return
+            start = await self.world.store.read(lambda view: _start(view, job))
         except NotFound:
             return  # it ended meanwhile: its order is gone
-        if job.attempt == attempt and job.state == jobs.S.PENDING:
-            job = await self._writing(lambda unit: _begun(unit, id, attempt))
-        if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
-            return
-        start = _start(job, order)
         if job.state == jobs.S.STARTING:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
@@ -281,13 +281,14 @@ class Reconciler:
 
     async def _set_control(self, given: SetControl) -> None:
         """A holder that is gone by now is told all the same: what counts is that the one before has lost control."""
-        holder = given.attachment
+        id = given.attachment
         try:
-            who = "" if holder is None else await self.world.store.read(lambda view: control.label(view.attachment(holder)))
+            holder = None if id is None else await self.world.store.read(lambda view: view.attachment(id))
         except NotFound:
             return  # the history was removed meanwhile
+        who = "" if holder is None else control.label(holder)
         message = given.words or (f"{who} has control now" if who else "")
-        await self.world.launcher.control(given.job, holder or "", fence=given.fence, who=who, message=message)
+        await self.world.launcher.control(given.job, id or "", fence=given.fence, who=who, message=message)
 
     async def _signal(self, id: str, attempt: int, signal: int) -> None:
         try:
@@ -423,7 +424,9 @@ def _begun(unit: Unit, id: str, attempt: int) -> Job:
     return kept
 
 
-def _start(job: Job, order: Order) -> Start:
+def _start(view: View, job: Job) -> Start:
+    """Raises NotFound: it has ended, its order is gone."""
+    order, holder = view.order(job.id), control.holder_of(view, job.id)
     return Start(
         session=job.session,
         job=job.id,
@@ -432,4 +435,6 @@ def _start(job: Job, order: Order) -> Start:
         order=order,
         tty=job.tty,
         grace_s=job.grace_s,
+        holder="" if holder is None else holder.id,
+        fence=view.last_fence(job.id),
     )

@@ -31,8 +31,9 @@ class Ticket:
     __slots__ = ("attachment", "attempt", "expires", "fence", "job", "mode", "nonce", "who")
 
     def __init__(
-        self, *, job: str, attempt: int, attachment: str, mode: str, expires: int, nonce: str, fence: int = 0, who: str = ""
-    ) -> None:
+        self, *, job: str, attempt: int, attachment: str, mode: str, expires: int, nonce: str, fence: int = 0,
+        who: str = "",
+    ) -> None:  # fmt: skip
         self.job = job
         self.attempt = attempt
         self.attachment = attachment

@@ -58,9 +58,8 @@ def _refused(start: Start, value: Mapping[str, Any]) -> Refused:
 def quiet(value: Mapping[str, Any]) -> dict[str, Quiet]:
     """What a runner answers to `activity`, by attachment."""
     told = value.get("attachments")
-    found = {
-        str(one.get("attachment")): _quiet(one) for one in (told if isinstance(told, list) else []) if isinstance(one, dict)
-    }
+    listed = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    found = {str(one.get("attachment")): _quiet(one) for one in listed}
     return {id: one for id, one in found.items() if one is not None}
 
 

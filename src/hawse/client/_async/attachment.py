@@ -36,8 +36,9 @@ RESTORE_SOURCE = 0
 class Attachment:
     """Iterate over output(); send() input. Leaving the block detaches; the work goes on.
 
-    offset: of the next byte to come. holds: it has control: what others send goes nowhere. outcome: how the job ended, once that is known. reason, message: why it was
-    detached. Chunks with source 0 restore a terminal's screen and are not part of the log.
+    offset: of the next byte to come. holds: it has control: what others send goes nowhere. outcome: how the job ended,
+    once that is known. reason, message: why it was detached. Chunks with source 0 restore a terminal's screen and are
+    not part of the log.
     """
 
     def __init__(

@@ -129,8 +129,8 @@ class Job:
         """Attach to it: iterate over its output, send input. Leave the block to detach; the work goes on.
 
         from_: a log offset, "screen" (what restores a terminal, then what comes) or "end". size: (columns, rows).
-        policy: "share", "steal" or "reject", when another one may control it, too; None: as the session says. Of several
-        one has control (`holds`); take() gives it to this one. Raises Held (policy reject), Denied.
+        policy: "share", "steal" or "reject", when another one may control it, too; None: as the session says. Of
+        several one has control (`holds`); take() gives it to this one. Raises Held (policy reject), Denied.
         """
         from hawse.client._async.attachment import Attachment  # 6 ms of CPU that listing sessions can do without
 
