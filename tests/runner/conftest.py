@@ -219,8 +219,9 @@ class Attempt:
         return self.answer.runner_pid
 
     def ticket(
-        self, mode="control", *, attachment=None, attempt=0, job=None, expires_in=60, nonce=None, secret=None, fence=None
-    ):
+        self, mode="control", *, attachment=None, attempt=0, job=None, expires_in=60, nonce=None, secret=None,
+        fence=None,
+    ):  # fmt: skip
         """One for control gives control: its fence is newer than those before."""
         attachment = attachment or f"a{next(_numbers)}"
         if fence is None:
