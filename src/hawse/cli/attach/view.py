@@ -19,7 +19,7 @@ from hawse.cli.attach.line import GONE, Line, NotAwaited, OutputGone
 from hawse.cli.attach.wake import Stuck, Wake
 from hawse.cli.words import size as byte_size
 from hawse.client.records import Outcome
-from hawse.domain.errors import Broken, Fenced, Problem, Unavailable
+from hawse.domain.errors import Broken, Fenced, Held, Problem, Unavailable
 from hawse.wire import terminal
 from hawse.wire.errors import WireError
 from hawse.wire.frame import frame
@@ -125,6 +125,9 @@ class View:
         except OutputGone as error:
             self.output_error = error.errno
             return CLOSED
+        except Held as error:
+            error.detail = self._words.named(error.detail)
+            raise
         except Fenced as error:
             self.reason = str(error.facts.get("reason") or "asked")
             self.message = self._words.named(str(error.facts.get("message") or error.detail))
