@@ -291,7 +291,8 @@ def test_each_attach_may_ask_for_less_and_for_more_with_the_right(in_lab, of_ses
         else:
             second = await come(lab, FRIEND, policy=asked)
             assert second.holds == (asked == "steal")
-        assert ((await every(lab))[first.id].state == S.DETACHED) == (asked == "steal" and (may or of_session == "steal"))
+        is_gone = (await every(lab))[first.id].state == S.DETACHED
+        assert is_gone == (asked == "steal" and (may or of_session == "steal"))
 
     in_lab(test)
 
@@ -301,7 +302,7 @@ def test_a_policy_is_for_who_controls_and_is_one_of_three(in_lab) -> None:
         await begun(lab)
         with pytest.raises(Invalid, match="with control"):
             await come(lab, mode="watch", policy="steal")
-        with pytest.raises(Invalid, match="share, steal, reject|reject, share, steal"):
+        with pytest.raises(Invalid, match="none of reject, share, steal"):
             await come(lab, policy="grab")
         with pytest.raises(Invalid):
             await policy(lab, attach="grab")
