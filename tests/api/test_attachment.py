@@ -21,13 +21,13 @@ def test_the_second_is_told_who_has_control_and_takes_it(rest):
             assert not second["attachment"]["holds"]
             assert second["holder"]["where"] == "desk"
             for had in ("desk", "laptop"):
-                taken = await http.ask("POST", f"{path}/{second['attachment']['id']}/take")
+                taken = await http.ask("POST", f"{path}/{second['attachment']['id']}/take", {})
                 assert (taken.status, taken.json["before"]["where"]) == (200, had)
                 assert taken.json["attachment"]["fence"] > first["attachment"]["fence"]
             watcher = (await http.ask("POST", path, {"mode": "watch"})).json["attachment"]["id"]
-            refused = await http.ask("POST", f"{path}/{watcher}/take")
+            refused = await http.ask("POST", f"{path}/{watcher}/take", {})
             assert (refused.status, refused.json["code"]) == (409, "illegal_move")
-            missing = await http.ask("POST", f"{path}/01890a5d-ac96-774b-bcce-b302099a8057/take")
+            missing = await http.ask("POST", f"{path}/01890a5d-ac96-774b-bcce-b302099a8057/take", {})
             assert missing.status == 404
 
     rest.run(main())

@@ -40,7 +40,7 @@ REQUESTS = {
     "stop_job": ("DELETE", "{s}/jobs/main", None),
     "list_attachments": ("GET", "{s}/attachments", None),
     "attach control steal": ("POST", "{s}/attachments", {"mode": "control", "policy": "steal"}),
-    "take_control": ("POST", "{s}/attachments/{attachment}/take", None),
+    "take_control": ("POST", "{s}/attachments/{attachment}/take", {}),
     "detach": ("DELETE", "{s}/attachments/{attachment}", None),
     "list_grants": ("GET", "{s}/grants", None),
     "share": ("POST", "{s}/grants", {"principal": "uid:77"}),

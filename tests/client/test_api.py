@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,11 @@ def test_attach_types_and_reads():
 
 @pytest.mark.requirement("S5.2", "S5.3", "S5.4", "S8.5")
 def test_control_of_a_job_from_python():
-    with hawse.open("s") as s:
+    with hawse.open("s") as s, ExitStack() as opened:
         job = s.run(["cat"], stdin="open", name="cat")
         first, second = job.attach(from_=0, where="one"), job.attach(from_=0, where="two")
+        for each in (first, second):
+            opened.callback(each.detach)
         one, two = first.output(), second.output()
         first.send(b"a\n")
         assert (next(one).data, next(two).data) == (b"a\n", b"a\n")
@@ -104,7 +107,7 @@ def test_control_of_a_job_from_python():
         assert all(each.active_at for each in s.who())
         with pytest.raises(Held, match="takes one at a time"):
             job.attach(policy="reject")
-        third = job.attach(from_=0, where="three", policy="steal")
+        third = opened.enter_context(job.attach(from_=0, where="three", policy="steal"))
         assert b"".join(chunk.data for chunk in two) == b""
         assert (second.reason, second.message) == ("stolen", f"uid:{os.getuid()} (three) took your place")
         third.send(b"c\n")

@@ -5,13 +5,15 @@ How a second controller of a job is received is the policy `attach` (domain/poli
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import COMES_BACK, Attachment, Mode, Reason
 from hawse.domain.effect import Effect, SetControl
-from hawse.domain.errors import Denied, Fenced, Held, Invalid, LimitReached, NotFound
+from hawse.domain.errors import Denied, Fenced, Held, Invalid, LimitReached, NotFound, Unavailable
 from hawse.domain.grant import Capability, Grant
 from hawse.domain.ids import RANDOM_BYTES, AttachmentId, checked_text, is_uuid, uuid7
 from hawse.domain.job import Job
@@ -27,6 +29,7 @@ from hawse.wire.ticket import Ticket, seal
 ATTACHMENTS_MAX = 1000  # living ones of one session
 TICKET_S = 60.0  # a ticket is used at once; a minute forgives a slow machine
 NONCE_BYTES = 16
+TELL_S = 2.0  # a runner of this host answers in a millisecond
 READ = "read"
 NEEDS = {Mode.CONTROL: Capability.JOB_CONTROL, Mode.WATCH: Capability.JOB_WATCH, READ: Capability.JOB_READ}
 
@@ -356,7 +359,18 @@ async def take(world: World, caller: Caller, session_name: str, id: str) -> Taki
         kept = control.give(unit, mine, kind="attachment.control_taken", by=caller.principal, now=now, words=words)
         return Taking(kept, before)
 
-    return await world.store.write(verb)
+    taken = await world.store.write(verb)
+    await _told(world, taken.attachment)
+    return taken
+
+
+async def _told(world: World, holder: Attachment) -> None:
+    """The effect tells the runner, too, whatever happens here; but who took control may type when he has the answer."""
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(TELL_S):
+            who = control.label(holder)
+            message = f"{who} took control"
+            await world.launcher.control(holder.job, holder.id, fence=holder.fence, who=who, message=message)
 
 
 async def page(world: World, caller: Caller, session_name: str, *, live: bool = False) -> list[Attachment]:

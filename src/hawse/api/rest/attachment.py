@@ -53,6 +53,10 @@ class AdmissionDocument(msgspec.Struct):
     holder: Attachment | None
 
 
+class Take(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing needs to be said."""
+
+
 class ControlDocument(msgspec.Struct):
     """Who has control of the job now, and who had it before."""
 
@@ -84,11 +88,12 @@ async def page(
     return page_of(found, after=after, limit=limit)
 
 
-@post(PATH + "/{attachment:str}/take", status_code=200, operation_id="take_control", tags=["attachments"])
+@post(PATH + "/{attachment:str}/take", body=Take, status_code=200, operation_id="take_control", tags=["attachments"])
 async def take(
     request: AnyRequest, session: fields.SessionName, attachment: fields.ObjectId
 ) -> Response[ControlDocument]:
     """Give control of its job to one of the caller's own attachments, at once. Safe to repeat."""
+    await body_of(request, Take)
     visit = visit_of(request)
     taken = await attachments.take(visit.desk.world, visit.caller, session, attachment)
     document = ControlDocument(taken.attachment, taken.before)
