@@ -8,12 +8,14 @@ class Tail:  # hawse.runner.log.Log's hot fields
     end: int
     fd: int
     fault: int
+    printed_ns: int
     _room: int
     _marks: list[tuple[int, int, int]]
 
 class Seat:  # hawse.runner.attachment.Attachment's
     cursor: int
     fd: int
+    typed_ns: int
 
 @final
 class Relay:  # the twin of hawse.runner.relay.Relay

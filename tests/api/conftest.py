@@ -29,7 +29,7 @@ from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
 from hawse.domain.errors import NotFound
 from hawse.domain.job import Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Report, Start, Started
+from hawse.ports.launcher import Ended, Quiet, Report, Start, Started
 from hawse.ports.log import Moment, Piece, Screen, Timing
 from hawse.services.reconcile import Reconciler
 from hawse.services.world import World
@@ -74,6 +74,11 @@ class Pretender:
         self.signals.append((job, signal))
 
     async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None: ...
+
+    async def control(self, job: str, attachment: str, *, fence: int, who: str, message: str) -> None: ...
+
+    async def activity(self, job: str) -> dict[str, Quiet]:
+        return {}
 
     async def forget(self, job: str, attempt: int) -> None: ...
 

@@ -39,6 +39,8 @@ REQUESTS = {
     "signal_job": ("POST", "{s}/jobs/main/signal", {"signal": "USR1"}),
     "stop_job": ("DELETE", "{s}/jobs/main", None),
     "list_attachments": ("GET", "{s}/attachments", None),
+    "attach control steal": ("POST", "{s}/attachments", {"mode": "control", "policy": "steal"}),
+    "take_control": ("POST", "{s}/attachments/{attachment}/take", {}),
     "detach": ("DELETE", "{s}/attachments/{attachment}", None),
     "list_grants": ("GET", "{s}/grants", None),
     "share": ("POST", "{s}/grants", {"principal": "uid:77"}),
@@ -82,8 +84,11 @@ def test_each_cell_of_the_table(rest, role):
         for verb in VERBS:
             async with shared(rest, uid, only="uid:0", **grants, u78="observer") as (_, me, base, watcher, (user,)):
                 method, path, body = REQUESTS[verb.name]
-                answer = await user.ask(method, path.format(s=base, attachment=watcher), body)
                 may = role in allowed(verb) if verb.needs else verb.name == "list_sessions"
+                if verb.name == "take_control" and may:  # for one's own
+                    own = await user.ask("POST", f"{base}/attachments", {"mode": "control"})
+                    watcher = own.json["attachment"]["id"]
+                answer = await user.ask(method, path.format(s=base, attachment=watcher), body)
                 wanted = (200, 201, 202) if may else (403,)
                 assert answer.status in wanted, (verb.name, role, answer.status, answer.body)
                 if verb.needs:
@@ -95,6 +100,10 @@ def test_each_cell_of_the_table(rest, role):
                         assert event["detail"]["what"].startswith(f"{method} /v1/")
                         assert event["detail"]["where"].startswith("pid ")
                         seen = "session:see" if role is None and verb.name in ("detach", "unshare") else verb.needs
+                        if verb.name == "take_control" and role is None:
+                            seen = "session:see"
+                        elif verb.name == "attach control steal" and role in (None, Role.OBSERVER):
+                            seen = "job:control"  # asked first
                         assert event["detail"]["capability"] == seen
 
     rest.run(main(), timeout_s=240)

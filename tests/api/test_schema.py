@@ -22,6 +22,7 @@ PATHS = {
     "/v1/sessions/{session}/jobs/{job}/signal": {"post"},
     "/v1/sessions/{session}/attachments": {"get", "post"},
     "/v1/sessions/{session}/attachments/{attachment}": {"delete"},
+    "/v1/sessions/{session}/attachments/{attachment}/take": {"post"},
     "/v1/sessions/{session}/grants": {"get", "post"},
     "/v1/sessions/{session}/grants/{whom}": {"delete"},
     "/v1/sessions/{session}/links": {"post"},

@@ -96,7 +96,9 @@ class FakeJob:
         self.info = JobInfo({"id": "j", "name": "job", "state": "ended", "outcome": self._outcome})
         return self.info
 
-    def admission(self, mode: str, *, where: str = "", resume: str | None = None) -> Admission:
+    def admission(
+        self, mode: str, *, where: str = "", resume: str | None = None, policy: str | None = None
+    ) -> Admission:
         self.resumed.append(resume)
         ended = self.links == 0
         if ended:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import hawse
 from hawse.client.places import own_places
 from hawse.client.start import stop_coordinator
-from hawse.domain.errors import Clash, Conflict, Invalid, LimitReached, NotFound, Unavailable
+from hawse.domain.errors import Clash, Conflict, Held, Invalid, LimitReached, NotFound, Unavailable
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -79,6 +80,39 @@ def test_attach_types_and_reads():
             assert b"".join(chunk.data for chunk in chunks) == b"more\n"
             assert a.outcome is not None
             assert a.outcome.exit_code == 0
+
+
+@pytest.mark.requirement("S5.2", "S5.3", "S5.4", "S8.5")
+def test_control_of_a_job_from_python():
+    with hawse.open("s") as s, ExitStack() as opened:
+        job = s.run(["cat"], stdin="open", name="cat")
+        first, second = job.attach(from_=0, where="one"), job.attach(from_=0, where="two")
+        for each in (first, second):
+            opened.callback(each.detach)
+        one, two = first.output(), second.output()
+        first.send(b"a\n")
+        assert (next(one).data, next(two).data) == (b"a\n", b"a\n")
+        assert (first.holds, second.holds) == (True, False)
+        second.take()
+        while not second.holds:
+            next(two)
+        second.send(b"b\n")
+        assert next(two).data == b"b\n"
+        first.send(b"evil\n")
+        chunks = [next(one) for _ in range(3)]  # the loss, what was typed, and that typing is in vain
+        assert {chunk.data for chunk in chunks} == {b"", b"b\n"}
+        assert any("uid:" in chunk.problem and "(two) took control" in chunk.problem for chunk in chunks)
+        assert any("what you type goes nowhere" in chunk.problem for chunk in chunks)
+        assert [(each.where, each.holds) for each in s.who()] == [("one", False), ("two", True)]
+        assert all(each.active_at for each in s.who())
+        with pytest.raises(Held, match="takes one at a time"):
+            job.attach(policy="reject")
+        third = opened.enter_context(job.attach(from_=0, where="three", policy="steal"))
+        assert b"".join(chunk.data for chunk in two) == b""
+        assert (second.reason, second.message) == ("stolen", f"uid:{os.getuid()} (three) took your place")
+        third.send(b"c\n")
+        third.close_input()
+        assert b"".join(chunk.data for chunk in third.output()) == b"a\nb\nc\n"
 
 
 def test_a_job_is_signalled_stopped_and_waited_for():

@@ -40,8 +40,9 @@ def facts(of: Session, *, attached: tuple[Attachment, ...] = (), detached_at: fl
 def test_there_are_all_clocks_and_by_default_none_runs_out() -> None:
     found = clocks.clocks(facts(session(), attached=(linked(),)))
     assert [clock.name for clock in found] == list(Name)
-    assert [clock.deadline for clock in found] == [None] * len(found)
-    assert found[0].holders == found[1].holders == ("pts/3",)
+    runs_out = {clock.name: clock.deadline for clock in found if clock.deadline is not None}
+    assert runs_out == {Name.IDLE: NOW + 2 + 43200.0}, "but who is quiet for half a day is detached"
+    assert (found[0].holders, found[1].holders) == (("pts/3",), ())
 
 
 def test_a_lease_runs_until_its_time_and_warns_before() -> None:

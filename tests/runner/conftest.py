@@ -187,6 +187,11 @@ class Coordinator:
         found = self.until(lambda: [value for name, value in self.events if name == "result" and value["id"] == number])
         return found[0]
 
+    def give(self, link, fence=None, **values):
+        """Control to who is behind a link; its fence is newer than those before."""
+        values = {"attachment": link.welcome.attachment, "who": "somebody", **values}
+        return self.command("control", fence=next(_numbers) if fence is None else fence, **values)
+
     def acknowledge_all(self):
         numbers = [value["seq"] for name, value in self.events if name == "report"]
         self.sock.sendall(self.half.acknowledge(max(numbers)))
@@ -213,14 +218,23 @@ class Attempt:
     def runner_pid(self):
         return self.answer.runner_pid
 
-    def ticket(self, mode="control", *, attachment=None, attempt=0, job=None, expires_in=60, nonce=None, secret=None):
+    def ticket(
+        self, mode="control", *, attachment=None, attempt=0, job=None, expires_in=60, nonce=None, secret=None,
+        fence=None,
+    ):  # fmt: skip
+        """One for control gives control: its fence is newer than those before."""
+        attachment = attachment or f"a{next(_numbers)}"
+        if fence is None:
+            fence = next(_numbers) if mode == "control" else 0
         value = ticket.Ticket(
             job=job or self.job,
             attempt=attempt,
-            attachment=attachment or f"a{next(_numbers)}",
+            attachment=attachment,
             mode=mode,
             expires=int(time.time() + expires_in),
             nonce=nonce or os.urandom(8).hex(),
+            fence=fence,
+            who=f"{attachment} (test)" if fence else "",
         )
         return ticket.seal(value, secret or self.secret)
 

@@ -165,6 +165,7 @@ def test_who_is_cut_types_no_more_and_his_unused_tickets_are_worthless(witness):
     assert witness.attach(text=unused).error["code"] == "ticket_cut"
     assert not witness.control.command("detach", attachment="never", reason="revoked")["was_attached"]
     assert witness.attach("control", attachment="never").error["code"] == "ticket_cut"
+    witness.control.give(witness.owner)
     witness.owner.type(b"K")
     witness.owner.until_output(b"<got 4b>")
     assert b"42" not in witness.owner.output

@@ -36,14 +36,6 @@ def test_a_watcher_s_bytes_never_reach_the_job(attempt, mode):
     assert len(watcher.notices("read_only")) == 1, "told once"
 
 
-def test_two_controllers_share_one_input(attempt):
-    one, two = attempt.attach(), attempt.attach()
-    one.type(b"first\n")
-    two.until_output(b"got first")
-    two.type(b"second\n")
-    one.until_output(b"got second")
-
-
 @pytest.mark.parametrize(
     ("printed", "is_wiped"),
     [
@@ -70,25 +62,30 @@ def test_larger_terminals_are_wiped_where_the_window_ends_now(rig, printed, is_w
     columns = b"".join(b"\x1b[%d;81H\x1b[K" % row for row in range(1, 13))
     wiped = b"\x1b7\x1b[m" + columns + b"\x1b8"
     assert watcher.of(terminal.RESTORE) == ([(terminal.RESTORE, wiped)] if is_wiped else [])
+    assert attempt.coordinator().give(large)["changed"]
     large.type(b"y\n")
     large.until_output(b"got y")
     assert len(large.of(terminal.RESTORE)) == is_wiped, "a window that grows wipes nothing"
 
 
-def test_the_window_size_is_the_one_of_who_was_active_last(attempt, rig):
+def test_the_window_size_is_the_one_of_who_has_control(attempt, rig):
+    coordinator = attempt.coordinator()
     small, large = attempt.attach(columns=60, rows=20), attempt.attach(columns=120, rows=40)
     assert (large.welcome.columns, large.welcome.rows) == (120, 40)
     large.type(b"a\n")
     large.until_output(b"40 120")
-    small.type(b"b\n")
-    small.until_output(b"20 60")
+    small.send(terminal.resize(50, 10))
+    large.type(b"b\n")
+    large.until(lambda: bytes(large.output).count(b"40 120") == 2)
+    coordinator.give(small)
+    small.type(b"c\n")
+    small.until_output(b"10 50")
     large.send(terminal.resize(100, 30))
-    large.type(b"c\n")
+    small.close()
+    coordinator.report("detached")
+    coordinator.give(large)
+    large.type(b"d\n")
     large.until_output(b"30 100")
-    large.close()
-    small.until_output(b"got c")
-    small.type(b"d\n")
-    small.until(lambda: bytes(small.output).count(b"20 60") == 2)
 
 
 def test_a_size_of_zero_changes_nothing(attempt):

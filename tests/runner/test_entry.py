@@ -132,6 +132,7 @@ def test_a_thousand_silent_connections_bother_nobody(attempt, rig):
     still_works(attempt)
     assert time.monotonic() - begin < 10
     assert len(os.listdir(f"/proc/{attempt.runner_pid}/fd")) < 64 + 40
+    attempt.coordinator().give(first)
     first.type(b"still here\n")
     first.until_output(b"got still here")
     for sock in silent:

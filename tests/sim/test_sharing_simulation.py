@@ -7,13 +7,14 @@ import sys
 import pytest
 
 from hawse.runner.admission import Admission
+from hawse.runner.token import Token
 from hawse.testing.sim_loop import run_virtually
 from hawse.testing.sim_sharing import SharingSimulation
 
 SEEDS = int(os.environ.get("HAWSE_SIM_SEEDS", "16"))
 
 
-@pytest.mark.requirement("S7.2", "S8.1", "S8.3", "S8.4", "S6.2")
+@pytest.mark.requirement("S7.2", "S8.1", "S8.3", "S8.4", "S8.5", "S6.2", "S5.4")
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_no_byte_reaches_a_terminal_from_who_may_not(seed: int) -> None:
     simulation = SharingSimulation(seed)
@@ -31,6 +32,7 @@ def test_people_really_type() -> None:
     for simulation in simulations:
         run_virtually(simulation.run(steps=300))
     assert len({one.who for simulation in simulations for one in simulation.reached}) > 3
+    assert sum(simulation.changes for simulation in simulations) > 10, "control really changes hands"
 
 
 def test_the_invariant_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +66,16 @@ def test_a_seed_is_the_same_run_in_every_process() -> None:
         for seed in range(1, 4)
     }  # fmt: skip
     assert len(told) == 1
+
+
+def test_the_invariant_of_control_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a runner that hears who has control once and never again."""
+    changed = Token.change
+    monkeypatch.setattr(Token, "change", lambda self, *news: not self.holder and changed(self, *news))
+    failed = 0
+    for seed in range(8):
+        try:
+            run_virtually(SharingSimulation(seed).run(steps=300))
+        except AssertionError as error:
+            failed += "had control until" in str(error)
+    assert failed

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Names of Python attributes that the hot paths look up, interned once per module. */
@@ -71,6 +72,15 @@ put_header(unsigned char *at, uint32_t body_bytes, unsigned char type)
     at[4] = type;
 }
 
+/* To the kernel's tick (some ms), never in the future: whether somebody was active is asked in seconds. */
+static inline long long
+coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* module.c */
 State *core_state(PyTypeObject *type);                                    /* of one of our types; NULL: exception */
 void core_replace(PyObject **slot, PyObject *value);                     /* takes over the reference to `value` */
@@ -81,11 +91,12 @@ typedef struct {
     long long end, room;
     int fd, fault;
     PyObject *marks;
+    long long printed_ns; /* CLOCK_MONOTONIC */
 } Tail;
 
 typedef struct {
     PyObject_HEAD
-    long long cursor;
+    long long cursor, typed_ns; /* typed: CLOCK_MONOTONIC */
     int fd;
 } Seat;
 

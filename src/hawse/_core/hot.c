@@ -32,6 +32,7 @@ tail_dealloc(Tail *self)
 
 static PyMemberDef tail_members[] = {
     {"end", T_LONGLONG, offsetof(Tail, end), 0, NULL},
+    {"printed_ns", T_LONGLONG, offsetof(Tail, printed_ns), 0, NULL},
     {"_room", T_LONGLONG, offsetof(Tail, room), 0, NULL},
     {"fd", T_INT, offsetof(Tail, fd), 0, NULL},
     {"fault", T_INT, offsetof(Tail, fault), 0, NULL},
@@ -65,6 +66,7 @@ seat_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwar
 
 static PyMemberDef seat_members[] = {
     {"cursor", T_LONGLONG, offsetof(Seat, cursor), 0, NULL},
+    {"typed_ns", T_LONGLONG, offsetof(Seat, typed_ns), 0, NULL},
     {"fd", T_INT, offsetof(Seat, fd), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

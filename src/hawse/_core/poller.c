@@ -9,7 +9,6 @@
 #include <math.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 enum { EVENTS_MAX = 64, READ_BYTES = 64 * 1024, DESCRIPTORS_MAX = 1 << 20 };
 enum { NONE, OUTPUT, INPUT };
@@ -23,7 +22,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Names *names;
-    PyTypeObject *relay_type;
+    PyTypeObject *relay_type, *seat_type;
     int fd, shortcuts_count;
     int called_python; /* in this turn: timers may have changed */
     Shortcut *shortcuts; /* by descriptor */
@@ -86,8 +85,8 @@ poller_shortcut_input(Poller *self, PyObject *args)
 {
     int fd;
     PyObject *relay, *attachment, *connection, *unfinished;
-    if (!PyArg_ParseTuple(args, "iO!OOO!:shortcut_input", &fd, self->relay_type, &relay, &attachment, &connection,
-                          &PyByteArray_Type, &unfinished))
+    if (!PyArg_ParseTuple(args, "iO!O!OO!:shortcut_input", &fd, self->relay_type, &relay, self->seat_type, &attachment,
+                          &connection, &PyByteArray_Type, &unfinished))
         return NULL;
     Shortcut *one = slot_for(self, fd);
     if (one == NULL)
@@ -115,7 +114,8 @@ serve_output(Shortcut *one, int fd)
     return calm <= 0 ? calm : !relay_is_due(relay); /* asked afterwards: who watches should not wait for that */
 }
 
-/* The typist is the attachment that needs nothing else done; nothing may be half typed or half received. */
+/* The typist is the attachment that has control: nobody else's bytes are typed here, and nothing may be half typed or half
+ * received. */
 static int
 may_type(Shortcut *one)
 {
@@ -148,6 +148,7 @@ serve_input(Poller *self, Shortcut *one, int fd)
         return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
     if (got <= HEADER_BYTES || data[4] != FRAME_INPUT || get_u32(data) != (uint32_t)(got - HEADER_BYTES))
         return hand_over(self, one->connection, data, got);
+    ((Seat *)one->attachment)->typed_ns = coarse_ns();
     ssize_t size = got - HEADER_BYTES;
     ssize_t done = write(one->relay->input_fd, data + HEADER_BYTES, (size_t)size);
     if (done < 0) /* other errors: what is typed goes nowhere, as in any terminal */
@@ -166,10 +167,12 @@ serve(Poller *self, int fd)
         return 0;
     Shortcut one = self->shortcuts[fd];
     Py_INCREF((PyObject *)one.relay);
+    Py_XINCREF(one.attachment);
     Py_XINCREF(one.connection);
     Py_XINCREF(one.unfinished);
     int done = one.kind == OUTPUT ? serve_output(&one, fd) : serve_input(self, &one, fd);
     Py_DECREF(one.relay);
+    Py_XDECREF(one.attachment);
     Py_XDECREF(one.connection);
     Py_XDECREF(one.unfinished);
     return done;
@@ -349,6 +352,8 @@ poller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->names = &state->names;
     self->relay_type = state->relay_type;
     Py_INCREF((PyObject *)self->relay_type);
+    self->seat_type = state->seat_type;
+    Py_INCREF((PyObject *)self->seat_type);
     Py_INCREF(failed);
     self->failed = failed;
     self->fd = -1; /* before anything can fail: 0 is somebody's stdin */
@@ -368,6 +373,7 @@ poller_traverse(Poller *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->relay_type);
+    Py_VISIT(self->seat_type);
     Py_VISIT(self->failed);
     for (int at = 0; at < self->shortcuts_count; at++) {
         Py_VISIT(self->shortcuts[at].relay);
@@ -393,6 +399,7 @@ poller_dealloc(Poller *self)
     PyObject_GC_UnTrack(self);
     poller_clear(self);
     Py_CLEAR(self->relay_type);
+    Py_CLEAR(self->seat_type);
     if (self->fd >= 0)
         close(self->fd);
     PyMem_Free(self->shortcuts);

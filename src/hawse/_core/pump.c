@@ -15,7 +15,7 @@
 /* pump.py */
 enum { RECEIVE_BYTES = 256 * 1024, TYPE_BYTES = 16 * 1024, WAKE_BYTES = 256, UNSENT_BYTES_MAX = 4 * 1024 * 1024 };
 enum { LINK_GONE = -1, INPUT_GONE = -2, OUTPUT_GONE = -3, WOKEN = -4, KEY_DETACH = -5, KEY_HELP = -6, NONSENSE = -7,
-       TIMEOUT = -8, INPUT_FULL = -9, INPUT_TAKEN = -10 };
+       TIMEOUT = -8, INPUT_FULL = -9, INPUT_TAKEN = -10, KEY_TAKE = -11 };
 /* As long as an echo usually takes; the longest key's sequence, with room. */
 enum { ECHO_US = 250, KEYSTROKE_BYTES = 16 };
 /* modes.py: ESC [ ? 1 to 60 digits and semicolons, then h or l */
@@ -201,6 +201,12 @@ send_typed(Pump *self, unsigned char *data, size_t size)
 }
 
 static int
+key_event(const char *kind)
+{
+    return strcmp(kind, "detach") == 0 ? KEY_DETACH : strcmp(kind, "take") == 0 ? KEY_TAKE : KEY_HELP;
+}
+
+static int
 send_action(Pump *self, PyObject *action)
 {
     const char *kind;
@@ -213,7 +219,7 @@ send_action(Pump *self, PyObject *action)
     if (!PyArg_ParseTuple(action, "sy#", &kind, &typed, &size))
         return -1;
     if (strcmp(kind, "typed") != 0)
-        return tell(self, strcmp(kind, "detach") == 0 ? KEY_DETACH : KEY_HELP, NULL, 0);
+        return tell(self, key_event(kind), NULL, 0);
     unsigned char data[HEADER_BYTES + TYPE_BYTES + 2]; /* one more byte than was read: a key that was held back */
     if ((size_t)size > sizeof data - HEADER_BYTES) {
         PyErr_SetString(PyExc_ValueError, "more was typed than was read");
@@ -529,7 +535,7 @@ forget_events(Pump *self)
     for (Py_ssize_t at = 0; result == 0 && at < PyList_Size(self->events); at++) {
         PyObject *event = PyList_GetItem(self->events, at);
         long kind = PyLong_AsLong(PyTuple_GetItem(event, 0));
-        if ((kind <= INPUT_GONE && kind >= KEY_HELP) || kind == INPUT_FULL || kind == INPUT_TAKEN)
+        if ((kind <= INPUT_GONE && kind >= KEY_HELP) || (kind <= INPUT_FULL && kind >= KEY_TAKE))
             result = PyList_Append(kept, event);
     }
     if (result < 0)

@@ -6,7 +6,6 @@
 #include "core.h"
 
 #include <sys/socket.h>
-#include <time.h>
 
 /* relay.py */
 enum { READ_BYTES = 64 * 1024, BURST_BYTES = 64 * 1024, SMALL_BYTES = 1024 };
@@ -96,6 +95,7 @@ append(Relay *self, const unsigned char *data, Py_ssize_t size, int source)
         return -1;
     log->end += done;
     log->room -= done;
+    log->printed_ns = coarse_ns();
     if (done == size)
         return size;
     Py_ssize_t rest = append_in_python(self, data + done, size - done, source);

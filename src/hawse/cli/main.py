@@ -27,6 +27,8 @@ COMMANDS = {
     "new": "Start a session around a command and attach to it.",
     "run": "Run a further command in a session.",
     "attach": "Show a job on this terminal and type into it.",
+    "who": "Show who is attached to a session, and who has control.",
+    "take": "Take control of a job for your own attachment.",
     "detach": "Detach somebody from a session; the work goes on.",
     "share": "Give somebody a role in a session.",
     "unshare": "Take back what somebody may do in a session.",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from hawse.client.records import JobInfo, Outcome, SessionInfo, Trouble
+    from hawse.client.records import AttachmentInfo, JobInfo, Outcome, SessionInfo, Trouble
 
 SHORT_ID_LENGTH = 13  # of a UUIDv7: its milliseconds; a unique beginning is as good as the whole id
 ENDS_MAX = 3  # jobs named in one line
@@ -85,6 +85,11 @@ def job_state(job: JobInfo) -> str:
     if job.state == "pending" and job.start_at and job.outcome:
         return f"pending: {outcome(job.outcome)}; attempt {job.attempt} starts {moment(job.start_at)}"
     return f"ended, {outcome(job.outcome)}" if job.is_over and job.outcome else job.state
+
+
+def control(one: AttachmentInfo) -> str:
+    """What an attachment has to say about control of its job."""
+    return "has" if one.holds else "may" if one.mode == "control" else "-"
 
 
 def trouble(value: Trouble) -> str:

@@ -136,11 +136,11 @@ class JobInfo(Record):
 
 
 class AttachmentInfo(Record):
-    """An attachment. state: stale (no link now), attached, detached (reason says why)."""
+    """An attachment. state: stale (no link now), attached, detached (reason says why). holds: it has control."""
 
     __slots__ = _fields = (
         "id", "session", "job", "who", "where", "mode", "state", "created_at", "link_at", "cursor", "version",
-        "detached_at", "reason", "holds", "fence", "active_at", "detached_by", "via",
+        "detached_at", "reason", "holds", "fence", "active_at", "typed_at", "detached_by", "via",
     )  # fmt: skip
     _defaults = {
         "id": "", "session": "", "job": "", "who": "", "where": "", "mode": "", "state": "", "created_at": 0.0,
@@ -162,8 +162,19 @@ class AttachmentInfo(Record):
     holds: bool
     fence: int
     active_at: float | None
+    typed_at: float | None
     detached_by: str
     via: str | None
+
+
+class Control:
+    """Who has control of a job now, and who had it before (None: nobody)."""
+
+    __slots__ = ("attachment", "before")
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.attachment = AttachmentInfo(raw["attachment"])
+        self.before = AttachmentInfo(raw["before"]) if raw.get("before") else None
 
 
 class Trouble(Record):
@@ -372,10 +383,14 @@ class Status(Record):
 
 
 class Admission(Record):
-    """What a client needs to reach a job's runner. address is empty when the job has ended: read its log instead."""
+    """What a client needs to reach a job's runner. address is empty when the job has ended: read its log instead.
 
-    __slots__ = ("address", "attachment", "job", "ticket")
+    holder: who has control of the job, when this attachment does not.
+    """
+
+    __slots__ = ("address", "attachment", "holder", "job", "ticket")
     attachment: AttachmentInfo | None
+    holder: AttachmentInfo | None
     job: JobInfo
     address: str
     ticket: str
@@ -384,6 +399,7 @@ class Admission(Record):
         super().__init__(raw)
         attachment = raw.get("attachment")
         self.attachment = AttachmentInfo(attachment) if attachment else None
+        self.holder = AttachmentInfo(raw["holder"]) if raw.get("holder") else None
         self.job = JobInfo(raw.get("job") or {})
         self.address = raw.get("address") or ""
         self.ticket = raw.get("ticket") or ""

@@ -1,7 +1,8 @@
 """The clocks of a session, each derived from what is stored: when it runs out, which warnings it has, what follows.
 
     link          does anybody's link live?                            nothing follows
-    control       who may type, in which job?                          nothing follows (domain/attachment.py)
+    control       who may type, and who waits for a silent one?        control passes (domain/attachment.py)
+    idle          whose attachment has been quiet for long?            it is detached
     lease         when does the session end by itself?                 it ends
     connect_by    must somebody attach soon after a job's start?       it ends
     deserted      how long may it go on when nobody is attached?       it ends, or its jobs get a signal
@@ -9,6 +10,9 @@
 
 Separate and visible: none is derived from another. Nothing here waits. What is due is decided from stored times and the
 time given, so that a restart, a late wake-up or a clock that was set back changes nothing but when one looks.
+
+Two clocks run by what people do, which only the runners know: `control` and `idle`. What is stored of that is a lower
+bound. So their deadlines here are the earliest possible ones, and a check asks the runner before it decides.
 
 A clock's milestones are its warnings and its deadline. The store holds one check for the next milestone; a check that
 was kept past its time (nobody was there to do it) tells the last warning that it missed, not each of them.
@@ -39,6 +43,7 @@ class Name(StrEnum):
     LEASE = "lease"
     CONNECT_BY = "connect_by"
     DESERTED = "deserted"
+    IDLE = "idle"
     ALLOCATION = "allocation"
 
 
@@ -48,6 +53,8 @@ class Then(StrEnum):
     NOTHING = ""
     END = "end"  # the session
     SIGNAL = "signal"  # its jobs
+    PASS = "pass"  # control, to who waits for it
+    DETACH = "detach"  # attachments that are idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +107,45 @@ def link(facts: Facts) -> Clock:
 
 
 def control(facts: Facts) -> Clock:
-    """Who may type. Where no control token is held yet, all that are linked and do not only watch."""
-    linked = [one for one in facts.attachments if one.state == attachments.S.ATTACHED]
-    holding = [one for one in linked if one.holds] or [one for one in linked if one.mode == Mode.CONTROL]
-    return Clock(Name.CONTROL, holders=tuple(one.where or one.who for one in holding))
+    """Who may type. It runs while somebody waits for control: from when the holder last typed, as far as is known."""
+    setting = facts.policies["control_idle_s"]
+    holding = [one for one in facts.attachments if one.holds]
+    holders = tuple(one.where or one.who for one in holding)
+    contested = contested_jobs(facts)
+    silent = [(silent_since(facts, one), one) for one in holding if one.job in contested]
+    if facts.session.state not in CLOCKED or not setting.value or not silent:
+        return Clock(Name.CONTROL, source=setting.source, holders=holders)
+    since, first = min(silent, key=lambda pair: (pair[0], pair[1].id))
+    of = tuple(job.name for job in facts.jobs if job.id == first.job)
+    return Clock(Name.CONTROL, since, since + setting.value, (), Then.PASS, setting.source, of, holders)
+
+
+def contested_jobs(facts: Facts) -> frozenset[str]:
+    """Jobs in which somebody waits for control that another one holds."""
+    return frozenset(
+        one.job
+        for one in facts.attachments
+        if one.mode == Mode.CONTROL and not one.holds and one.state == attachments.S.ATTACHED
+    )
+
+
+def silent_since(facts: Facts, one: Attachment) -> float:
+    """When the silence of a holder began, as far as is known."""
+    return _not_before(facts.session, attachments.last_typed_at(one))
+
+
+def idle(facts: Facts) -> Clock:
+    """Runs while somebody is linked: from when the one that has been quiet longest was active, as far as is known."""
+    setting = facts.policies["idle_s"]
+    quiet = [quiet_since(facts, one) for one in facts.attachments if one.state == attachments.S.ATTACHED]
+    if facts.session.state not in CLOCKED or not setting.value or not quiet:
+        return Clock(Name.IDLE, source=setting.source)
+    return Clock(Name.IDLE, min(quiet), min(quiet) + setting.value, (), Then.DETACH, setting.source)
+
+
+def quiet_since(facts: Facts, one: Attachment) -> float:
+    """When an attachment was last active, as far as is known."""
+    return _not_before(facts.session, attachments.last_active_at(one))
 
 
 def lease(facts: Facts) -> Clock:
@@ -154,9 +196,12 @@ CLOCKS: Mapping[Name, Callable[[Facts], Clock]] = {
     Name.LEASE: lease,
     Name.CONNECT_BY: connect_by,
     Name.DESERTED: deserted,
+    Name.IDLE: idle,
     Name.ALLOCATION: allocation,
 }
-DEADLINED = frozenset({Name.LEASE, Name.CONNECT_BY, Name.DESERTED})  # the ones that run out
+STORED = frozenset({Name.LEASE, Name.CONNECT_BY, Name.DESERTED})  # they run out by what is stored alone
+ASKED = frozenset({Name.CONTROL, Name.IDLE})  # they run out when the runners say so
+DEADLINED = STORED | ASKED  # the ones that run out
 
 
 def clocks(facts: Facts) -> tuple[Clock, ...]:

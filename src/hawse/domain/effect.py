@@ -34,11 +34,12 @@ class SweepJob:
 
 @dataclass(frozen=True, slots=True)
 class CutAttachment:
-    """Tell a runner to detach one attachment, with the reason."""
+    """Tell a runner to detach one attachment. message: why and by whom, in words; empty: the reason says it."""
 
     job: JobId
     attachment: AttachmentId
     reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,15 @@ class RemoveHistory:
 
 @dataclass(frozen=True, slots=True)
 class SetControl:
-    """Tell a runner which attachment holds control (None: nobody). A runner refuses a fence that is not newer."""
+    """Tell a runner which attachment holds control (None: nobody). A runner refuses a fence that is not newer.
+
+    words: how it came to that, for who lost it.
+    """
 
     job: JobId
     attachment: AttachmentId | None
     fence: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@
     ├── Clash             your mistake: the name is taken by a living object
     ├── Conflict          the race: somebody moved the object first
     │   ├── Fenced        ... you are an old holder
+    │   ├── Held          ... somebody else is there, and only one may be
     │   └── RequestReused ... this request id was used for something else
     ├── Broken            the world: data or a peer is damaged or speaks nonsense
     │   └── NewerStore    ... a newer version wrote this store
@@ -90,6 +91,12 @@ class Fenced(Conflict):
     """You are an old holder; somebody else holds it now."""
 
     code, http, retry = "fenced", 409, False
+
+
+class Held(Conflict):
+    """Somebody else is there, and only one may be."""
+
+    code, http, retry = "held", 409, False
 
 
 class RequestReused(Conflict):

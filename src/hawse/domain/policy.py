@@ -38,6 +38,22 @@ class OnDisconnect(StrEnum):
     SIGNAL = "signal"  # its jobs, after on_disconnect_s
 
 
+class Attach(StrEnum):
+    """What happens when somebody attaches with control to a job that another one may control, too."""
+
+    REJECT = "reject"  # the newcomer is told who is there
+    SHARE = "share"  # both stay; the first one has control until the other takes it
+    STEAL = "steal"  # the older one is detached and told by whom
+
+
+ATTACH_RANK: Mapping[Attach, int] = {Attach.REJECT: 0, Attach.SHARE: 1, Attach.STEAL: 2}  # from mild to strong
+
+
+def exceeds(asked: Attach, policy: Attach) -> bool:
+    """Does an attach that asks for this want more than the session's policy gives to everybody?"""
+    return ATTACH_RANK[asked] > ATTACH_RANK[policy]
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One policy. check: the value as it is kept, from what was given; raises Invalid. what: for people."""
@@ -84,6 +100,11 @@ def _warnings(name: str, value: Any) -> list[float]:
 
 
 POLICIES: Mapping[str, Policy] = {
+    "attach": Policy(
+        Attach.SHARE.value, "when a second one attaches to a job: share, steal or reject", _choice(Attach)
+    ),
+    "control_idle_s": Policy(600.0, "who typed nothing for so long gives control to who waits; 0: never", _seconds),
+    "idle_s": Policy(43200.0, "who types nothing and is shown nothing for so long is detached; 0: never", _seconds),
     "connect_by_s": Policy(0.0, "somebody must attach so soon after a job's start; 0: nobody must", _seconds),
     "on_disconnect": Policy(OnDisconnect.KEEP.value, "when nobody is attached any more", _choice(OnDisconnect)),
     "on_disconnect_s": Policy(0.0, "... after this time", _seconds),
@@ -96,7 +117,7 @@ POLICIES: Mapping[str, Policy] = {
     "connect_by_warnings_s": Policy([120.0], "warn so long before the connect-by deadline", _warnings),
 }
 COUNTS = frozenset({"on_error_retries"})
-STARTING_CLOCKS = frozenset({"connect_by_s", "on_disconnect", "on_disconnect_s"})
+STARTING_CLOCKS = frozenset({"connect_by_s", "on_disconnect", "on_disconnect_s", "control_idle_s", "idle_s"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from hawse.ports.store import Order
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order."""
+    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order.
+
+    holder, fence: who has control of the job as it starts; a ticket of before must not say otherwise to a new runner.
+    """
 
     session: str
     job: str
@@ -25,6 +28,8 @@ class Start:
     order: Order
     tty: bool
     grace_s: float
+    holder: str = ""
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +84,27 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """How long an attachment has been quiet, seconds. active_s: since it typed or took output; typed_s: since it typed,
+    None: it never did. Spans, since a runner's clock is not the coordinator's."""
+
+    active_s: float
+    typed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unlinked:
     """The link of an attachment ended.
 
-    reason: "asked" (its client said goodbye), "lost", "slow", "ended" or what a cut gave.
+    reason: "asked" (its client said goodbye), "lost", "slow", "ended" or what a cut gave. quiet: as of then; None: not
+    told.
     """
 
     job: str
     attachment: str
     reason: str
     cursor: int
+    quiet: Quiet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +175,21 @@ class Launcher(Protocol):
         """Detach one attachment, and let no ticket for it in any more. Its runner is gone: no error.
 
         Raises Unavailable when the runner lives and can't be reached (ask again).
+        """
+        ...
+
+    async def control(self, job: str, attachment: str, *, fence: int, who: str, message: str) -> None:
+        """Give control of the job to one attachment ("": to nobody), unless its runner knows a newer fence.
+
+        who: the attachment, message: how it came to that, both in words for people. Its runner is gone: no error.
+        Raises Unavailable when the runner lives and can't be reached (ask again).
+        """
+        ...
+
+    async def activity(self, job: str) -> Mapping[str, Quiet]:
+        """When the attachments that its runner has now were last active, by id. Its runner is gone: nothing.
+
+        Raises Unavailable when the runner lives and can't be reached.
         """
         ...
 

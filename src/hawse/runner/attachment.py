@@ -55,8 +55,8 @@ class Attachment(Seat):
     """A client that showed a good ticket. `send` is the relay's short way: the socket's own."""
 
     __slots__ = (
-        "active_at", "closing", "columns", "connection", "history", "id", "live", "mode", "moved", "rows",
-        "send", "slow_timer", "told_refused", "upto_date",
+        "closing", "columns", "connection", "entered_ns", "history", "id", "live", "mode", "moved", "rows",
+        "send", "slow_timer", "taken_bytes", "taken_ns", "told_refused", "upto_date",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, *, id: str, mode: str, cursor: int, history: History) -> None:
@@ -70,7 +70,10 @@ class Attachment(Seat):
         self.live = False
         self.closing = False
         self.columns = self.rows = 0
-        self.active_at = time.monotonic()
+        self.typed_ns = 0  # monotonic, as the two below; see activity.py
+        self.entered_ns = 0
+        self.taken_ns = 0
+        self.taken_bytes = 0
         self.slow_timer = False
         self.told_refused = False
         self.upto_date: Callable[[Attachment], None] | None = None  # called whenever it has everything

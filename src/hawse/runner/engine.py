@@ -31,7 +31,7 @@ class Tail:
 class Seat:
     """What every keystroke needs of an attachment."""
 
-    __slots__ = ("cursor", "fd")
+    __slots__ = ("cursor", "fd", "typed_ns")
 
 
 if WANTED not in ("python", "compiled", "auto"):

@@ -343,6 +343,7 @@ class Job:
     def _close_input(self) -> None:
         fd, self.relay.input_fd = self.relay.input_fd, -1
         self.takes_input = False
+        self.relay.typist = None
         self.relay.typed.clear()
         if fd >= 0 and fd not in self.outputs:
             self.loop.forget(fd)

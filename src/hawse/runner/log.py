@@ -36,8 +36,8 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 class Log(Tail):
     """One attempt's writing end.
 
-    end: offset after the last byte taken. indexed: offset up to which records are written. fault: why bytes are not
-    taken.
+    end: offset after the last byte taken. printed_ns: when that came, monotonic; 0: nothing came yet. indexed: offset
+    up to which records are written. fault: why bytes are not taken.
     on_full: "block" (append takes less than it was given) or "drop" (append takes all and counts what it lost).
     """
 
@@ -51,6 +51,7 @@ class Log(Tail):
         self.on_full = on_full
         self.room_bytes = room_bytes
         self.fault = 0
+        self.printed_ns = 0
         self.dropping_from: int | None = None
         self.bytes_dropped = 0
         self.seen: Callable[[int, bytes, int], None] | None = None  # the tracker: (offset, bytes, time)
@@ -81,6 +82,7 @@ class Log(Tail):
             marks.append((self.end, now, source))
         self.end += done
         self._room -= done
+        self.printed_ns = time.monotonic_ns()
         if done < size:
             return done + self._append_slowly(data[done:], source)
         return done
@@ -279,16 +281,14 @@ class Log(Tail):
 
         Raises OSError: no descriptor is left; then nothing has changed.
         """
-        own: list[int] = []
+        own = os.dup(self.fd)
         try:
-            for fd in (self.fd, self._index_fd):
-                own.append(os.dup(fd))
+            index = os.dup(self._index_fd)
         except OSError:
-            for fd in own:
-                os.close(fd)
+            os.close(own)
             raise
-        late, self._sync_later = self._sync_later, []
-        return late + own, late + own
+        targets, self._sync_later = [*self._sync_later, own, index], []
+        return targets, list(targets)
 
     def close(self) -> None:
         """Write the last records and sync. Raises OSError."""

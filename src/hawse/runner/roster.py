@@ -1,13 +1,19 @@
-"""Who is attached: entry by ticket, rights by mode, pace, slow readers, and whose window size counts."""
+"""Who is attached: entry by ticket, rights by mode and control, pace, slow readers.
+
+Only the attachment that has control (`token`) reaches the job: its bytes, signals and window size. It alone is the
+relay's typist, so the compiled short way serves nobody else.
+"""
 
 from __future__ import annotations
 
 import time
 
+from hawse.runner.activity import Activity
 from hawse.runner.admission import Admission, Refusals
 from hawse.runner.attachment import Attachment, History
 from hawse.runner.peer import peer_uid
 from hawse.runner.restore import outside
+from hawse.runner.token import Token
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, TicketRefused, WireError
 from hawse.wire.frame import frame
@@ -47,6 +53,8 @@ class Roster:
         self.present: dict[str, Attachment] = {}
         self.behind: set[Attachment] = set()
         self.outcome: dict[str, Any] | None = None
+        self.token = Token(order.holder, order.fence)
+        self.activity = Activity(relay.log)
         self._report = report
         self._changed = changed
         self._admission = Admission(
@@ -77,7 +85,9 @@ class Roster:
         if older is not None:
             self._drop(older)
             self._farewell(older, terminal.detach("replaced", "this attachment was linked again from elsewhere"))
-        attachment = self._welcome(connection, hello, ticket, cursor)
+        if ticket.fence:
+            self.give_control(ticket.attachment, ticket.fence, ticket.who)
+        attachment = self._welcome(connection, hello, ticket, cursor, older)
         self._report("attached", attachment=attachment.id, mode=attachment.mode, cursor=attachment.cursor)
 
     def _admit(self, text: str) -> Ticket:
@@ -104,13 +114,17 @@ class Roster:
             return end
         return None if mode != "read" and self.job.has_terminal else self.job.tail_start()
 
-    def _welcome(self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None) -> Attachment:
+    def _welcome(
+        self, connection: Connection, hello: terminal.Hello, ticket: Ticket, cursor: int | None,
+        older: Attachment | None,
+    ) -> Attachment:  # fmt: skip
         restore = self.job.restore() if cursor is None else None
         offset = restore.offset if restore is not None else cursor or 0
         attachment = Attachment(connection, id=ticket.attachment, mode=ticket.mode, cursor=offset, history=self.history)
         attachment.upto_date = self._upto_date
         attachment.moved = self._moved
         self.present[attachment.id] = attachment
+        self.activity.entered(attachment, older, now=time.monotonic_ns())
         self.behind.add(attachment)
         connection.reader.body_bytes_max = terminal.CLIENT_BODY_BYTES_MAX
         connection.frames = lambda kind, body: self._frame(attachment, kind, body)
@@ -120,11 +134,14 @@ class Roster:
             connection.raw = lambda data: self._typed_raw(attachment, data)
             self.loop.shortcut_input(self.relay, attachment, connection)
         size_before = self.job.size
-        self._sized(attachment, hello.columns, hello.rows)
+        self._note_size(attachment, hello.columns, hello.rows)
+        if self._holds(attachment):
+            self._seat()
         columns, rows = self.job.size
         welcome = terminal.Welcome(
             job=self.order.job, attachment=attachment.id, mode=attachment.mode, tty=self.job.has_terminal,
             offset=offset, end=self.relay.log.end, columns=columns, rows=rows,
+            holds=self._holds(attachment), who=self.token.who,
         )  # fmt: skip
         connection.progress_at = time.monotonic()
         connection.say(terminal.welcome(welcome))
@@ -140,18 +157,58 @@ class Roster:
             attachment.catch_up()
         return attachment
 
+    # -- control ------------------------------------------------------------------------------------------------------
+
+    def give_control(self, id: str, fence: int, who: str, words: str = "") -> bool:
+        """This attachment has control from now on ("": nobody), linked or not. False: the fence is not newer.
+
+        who: it, in words. words: how that came, for who loses it. What was typed before goes to the job in its order.
+        """
+        before = self.token.holder
+        if not self.token.change(id, fence, who):
+            return False
+        for one in self.present.values():
+            one.told_refused = False  # who has control is told anew
+        self._seat()
+        loser, winner = self.present.get(before), self.present.get(id)
+        if loser is not winner:
+            if loser is not None:
+                loser.connection.say(terminal.notice("control", words or self.token.words, holds=0, who=who))
+            if winner is not None:
+                winner.connection.say(terminal.notice("control", "you have control", holds=1, who=who))
+        return True
+
+    def _holds(self, attachment: Attachment) -> bool:
+        return attachment.id == self.token.holder and attachment.mode == "control"
+
+    @property
+    def _holder(self) -> Attachment | None:
+        holder = self.present.get(self.token.holder)
+        return holder if holder is not None and holder.mode == "control" else None
+
+    def _seat(self) -> None:
+        """The holder types the short way, and the window has its size."""
+        holder = self._holder
+        self.relay.typist = holder if self.job.takes_input else None
+        if holder is not None and holder.columns:
+            self._resize(holder.columns, holder.rows)
+
+    def quiet(self) -> list[dict[str, Any]]:
+        """How long each attachment has been inactive."""
+        now = time.monotonic_ns()
+        return [{"attachment": one.id, **self.activity.quiet(one, now=now)} for one in self.present.values()]
+
     # -- what clients say ---------------------------------------------------------------------------------------------
 
     def _typed_raw(self, attachment: Attachment, data: bytes) -> bool:
         typed = terminal.sole_input(data)
-        if typed is None:
+        if typed is None or not self._holds(attachment):
             return False
         self._typed(attachment, typed)
         return True
 
     def _typed(self, attachment: Attachment, data: bytes) -> None:
-        if self.relay.typist is not attachment and attachment.columns:
-            self._apply_size(attachment)
+        attachment.typed_ns = time.monotonic_ns()
         if not self.relay.type(data):
             for one in self.present.values():
                 one.connection.read_on(False)
@@ -173,18 +230,22 @@ class Roster:
             self._leave(attachment, reason if reason in ("lost", "idle", "closed") else "asked")
             attachment.connection.close()
         elif kind in (terminal.INPUT, terminal.RESIZE, terminal.SIGNAL, terminal.INPUT_END):
-            if attachment.mode == "control":
-                self._control(attachment, kind, body)
-            elif kind == terminal.RESIZE:
-                self._sized(attachment, *terminal.parse_resize(body))
-            else:
-                self._refuse(attachment, "read_only", f"this attachment may {attachment.mode}, not type")
+            self._act(attachment, kind, body)
         else:
             raise Malformed(f"a client does not send frames of type {kind}")
 
-    def _control(self, attachment: Attachment, kind: int, body: bytes) -> None:
+    def _act(self, attachment: Attachment, kind: int, body: bytes) -> None:
+        """What reaches the job, if it comes from the holder of control."""
         if kind == terminal.RESIZE:
-            self._sized(attachment, *terminal.parse_resize(body))
+            self._note_size(attachment, *terminal.parse_resize(body))
+            if self._holds(attachment):
+                self._resize(attachment.columns, attachment.rows)
+        elif attachment.mode != "control":
+            self._refuse(attachment, "read_only", f"this attachment may {attachment.mode}, not type")
+        elif not self._holds(attachment):
+            attachment.typed_ns = time.monotonic_ns()  # who types in vain is not idle
+            detail = f"{self.token.words}; what you type goes nowhere"
+            self._refuse(attachment, "no_control", detail, who=self.token.who)
         elif kind == terminal.SIGNAL:
             self.job.signal_foreground(terminal.parse_signal(body))
         elif not self.job.takes_input:
@@ -194,37 +255,26 @@ class Roster:
         else:
             self.job.end_input()
 
-    def _refuse(self, attachment: Attachment, kind: str, detail: str) -> None:
+    def _refuse(self, attachment: Attachment, kind: str, detail: str, **words: str) -> None:
         if kind == "read_only":
             self._tell_refused(attachment.connection, kind, attachment.id)
         if not attachment.told_refused:  # once: a held-down key is no reason for a thousand notices
             attachment.told_refused = True
-            attachment.connection.say(terminal.notice(kind, detail))
+            attachment.connection.say(terminal.notice(kind, detail, **words))
 
     # -- size ---------------------------------------------------------------------------------------------------------
 
-    def _sized(self, attachment: Attachment, columns: int, rows: int) -> None:
+    def _note_size(self, attachment: Attachment, columns: int, rows: int) -> None:
         if columns and rows:
             attachment.columns = min(columns, terminal.CELLS_MAX)
             attachment.rows = min(rows, terminal.CELLS_MAX)
-            if attachment.mode == "control":
-                self._apply_size(attachment)
-
-    def _apply_size(self, attachment: Attachment) -> None:
-        self.relay.typist = attachment
-        attachment.active_at = time.monotonic()
-        self._resize(attachment.columns, attachment.rows)
-
-    def _next_sizer(self) -> None:
-        able = [one for one in self.present.values() if one.mode == "control" and one.columns]
-        self.relay.typist = None
-        if able:
-            newest = max(able, key=lambda one: one.active_at)
-            self.relay.typist = newest
-            self._resize(newest.columns, newest.rows)
 
     def _resize(self, columns: int, rows: int) -> None:
-        """Before the program draws itself smaller: what larger terminals show beyond it would stay there."""
+        """The size of the holder's terminal, where it has one.
+
+        Before the program draws itself smaller: what larger terminals show beyond it would stay there."""
+        if not columns:
+            return
         if self.job.fills(columns, rows):
             for one in list(self.relay.live):
                 if one.columns > columns or one.rows > rows:
@@ -254,13 +304,11 @@ class Roster:
             attachment.connection.progress_at = time.monotonic()
 
     def must_pace(self) -> bool:
-        """Is a living controller so far behind that the job should wait for it?"""
-        now = time.monotonic()
-        for one in self.behind:
-            is_far = one.mode == "control" and one.behind_bytes > self.limits.pace_bytes
-            if is_far and now - one.connection.progress_at < self.limits.pace_s:
-                return True
-        return False
+        """Is a living holder of control so far behind that the job should wait for it?"""
+        one = self._holder
+        if one is None or one not in self.behind or one.behind_bytes <= self.limits.pace_bytes:
+            return False
+        return time.monotonic() - one.connection.progress_at < self.limits.pace_s
 
     def watch_slow(self) -> None:
         """Start the clock of those who are very far behind."""
@@ -330,7 +378,8 @@ class Roster:
             return
         del self.present[attachment.id]
         self._drop(attachment)
-        self._report("detached", attachment=attachment.id, reason=reason, cursor=attachment.cursor)
+        quiet = self.activity.quiet(attachment, now=time.monotonic_ns())
+        self._report("detached", attachment=attachment.id, reason=reason, cursor=attachment.cursor, **quiet)
         self._changed()
 
     def _drop(self, attachment: Attachment) -> None:
@@ -339,7 +388,7 @@ class Roster:
             self.relay.live.remove(attachment)
         attachment.live = False
         if self.relay.typist is attachment:
-            self._next_sizer()
+            self.relay.typist = None
 
     def _farewell(self, attachment: Attachment, frame: bytes) -> None:
         """Say the last word and close, at the latest after farewell_s."""

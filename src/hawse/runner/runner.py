@@ -198,6 +198,7 @@ class Runner:
             "attachments": [
                 {"attachment": one.id, "mode": one.mode, "cursor": one.cursor} for one in self.roster.present.values()
             ],
+            "control": {"attachment": self.roster.token.holder, "fence": self.roster.token.fence},
             "log": {"state": self.job.log_state, "end": self.log.end, "cause": os.strerror(self.log.fault or 0)},
             "outcome": self.ending.outcome if self.ending.phase == PARTING else None,
             "end": self.log.end,
@@ -231,6 +232,18 @@ class Runner:
         )
         return {"was_attached": done}
 
+    def _control(self, value: dict[str, Any]) -> dict[str, Any]:
+        changed = self.roster.give_control(
+            fields.text(value, "attachment", "control", characters_max=terminal.WORD_CHARACTERS_MAX),
+            fields.integer(value, "fence", "control", low=1),
+            fields.text(value, "who", "control", characters_max=terminal.WORD_CHARACTERS_MAX, default=""),
+            fields.text(value, "message", "control", characters_max=terminal.SENTENCE_CHARACTERS_MAX, default=""),
+        )
+        return {"changed": changed, "fence": self.roster.token.fence}
+
+    def _activity(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {"attachments": self.roster.quiet()}
+
     def _forget(self, value: dict[str, Any]) -> dict[str, Any]:
         self.loop.after(0, self.ending.forget)  # after the answer has left
         return {}
@@ -239,6 +252,8 @@ class Runner:
         "stop": _stop,
         "signal": _signal,
         "detach": _detach,
+        "control": _control,
+        "activity": _activity,
         "forget": _forget,
     }
 

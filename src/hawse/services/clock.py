@@ -3,7 +3,8 @@
 Theory of operation. For each clock that runs out, the outbox holds one `CheckClock(session, clock, at)`, due at the
 clock's next milestone `at` (a warning, or its deadline). Whatever starts, stops or moves a clock calls `watch` in its
 own transaction, which makes the stored checks those that are needed. What a check does is in `services/deadline.py`:
-one transaction, too, which takes the check away, decides from what is stored then, and stores the next one. So a
+one transaction, too, which takes the check away, decides from what is stored then, and stores the next one. (The clocks
+that run by what people do are asked for first: `watch_asked`, `services/activity.py`.) So a
 warning is told exactly once, whatever dies: either that transaction is there with all of it, or the check still is.
 """
 
@@ -52,7 +53,7 @@ def _others_run(policies: dict[str, Setting]) -> bool:
 
 
 def watch(
-    unit: Unit, session: Session, *, now: float, names: Collection[Name] = clocks.DEADLINED, fresh: bool = False
+    unit: Unit, session: Session, *, now: float, names: Collection[Name] = clocks.STORED, fresh: bool = False
 ) -> None:
     """Make the stored checks of these clocks those that they need.
 
@@ -83,6 +84,26 @@ def _wanted(clock: Clock, now: float) -> float | None:
     at = clocks.next_milestone(clock, after=now)
     is_past = at is not None and at <= now and clock.since is not None and clock.since < now
     return None if is_past and clock.then == Then.SIGNAL else at
+
+
+def watch_asked(unit: Unit, session: Session, *, now: float, not_before: float = 0.0) -> None:
+    """After somebody was linked, control was given, or a policy was changed: see that what people do is looked at.
+
+    A check that is stored for these clocks may come early, never late: it asks the runners and stores the next one. So
+    typing moves nothing here, and neither do most comings and goings. not_before: no check of now comes earlier.
+    """
+    facts = facts_of(unit, session, jobs=())
+    wanted = {name: clocks.CLOCKS[name](facts).deadline for name in clocks.ASKED}
+    if not any(at is not None for at in wanted.values()):
+        return
+    stored = [(one.id, one.effect) for one in unit.clock_checks(session.id) if isinstance(one.effect, CheckClock)]
+    for name, at in wanted.items():
+        if at is None or any(check.clock == name and check.at <= at for _, check in stored):
+            continue
+        for id, check in stored:
+            if check.clock == name:
+                unit.effect_done(id)
+        unit.add_effects(session.id, [Later(CheckClock(session.id, name, at), max(at, not_before))])
 
 
 def watch_others(unit: Unit, session: str, *, now: float) -> None:

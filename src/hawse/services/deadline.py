@@ -16,6 +16,7 @@ from hawse.domain.effect import CheckClock, Later, SignalJob
 from hawse.domain.errors import NotFound
 from hawse.domain.session import CLOCKED
 from hawse.ports.store import Unit
+from hawse.services import activity
 from hawse.services.clock import facts_of, watch
 from hawse.services.job import signal_number
 from hawse.services.session import drain
@@ -29,6 +30,9 @@ async def check(world: World, id: int, due: CheckClock) -> None:
 
     One that somebody else has done, or whose session is gone or ending, does nothing. Raises Unavailable (try again).
     """
+    if due.clock in clocks.ASKED:
+        await activity.check(world, id, due)
+        return
     now = world.clock.now()
 
     def verb(unit: Unit) -> None:

@@ -12,7 +12,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hawse.domain import attachment as attachments
 from hawse.domain import grant as grants
 from hawse.domain.attachment import Attachment, Mode, Reason
 from hawse.domain.effect import CheckClock, Effect, Later
@@ -21,7 +20,7 @@ from hawse.domain.grant import Capability, Grant, Role
 from hawse.domain.ids import RANDOM_BYTES, GrantId, is_uuid, uuid7
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
-from hawse.services.clock import watch_others
+from hawse.services.control import leave
 from hawse.services.gate import denied, is_permitted, session_of
 from hawse.services.world import Caller, World, once
 
@@ -312,20 +311,14 @@ def _cut(
 ) -> tuple[Attachment, ...]:
     """Detach what these grants admitted; `unless` this one allows it as it is now."""
     ids = {grant.id for grant in gone}
-    cut = []
     names = {job.id: job.name for job in unit.jobs(session.id)} if unless is not None else {}
-    for one in unit.attachments(session.id) if ids else ():
-        if one.via not in ids:
-            continue
-        if unless is not None and unless.id == one.via and _admits(unless, one.mode, names[one.job], now):
-            continue
-        after, effects = attachments.detached(one, reason=Reason.REVOKED, now=now)
-        kept = unit.change(one, after, kind="attachment.detached", by=by, effects=effects)
-        assert isinstance(kept, Attachment)
-        cut.append(kept)
-    if cut:
-        watch_others(unit, session.id, now=now)
-    return tuple(cut)
+
+    def is_cut(one: Attachment) -> bool:
+        stays = unless is not None and unless.id == one.via and _admits(unless, one.mode, names[one.job], now)
+        return one.via in ids and not stays
+
+    cut = list(filter(is_cut, unit.attachments(session.id))) if ids else []
+    return tuple(leave(unit, cut, reason=Reason.REVOKED, by=by, now=now))
 
 
 def _admits(grant: Grant, mode: Mode, job: str, now: float) -> bool:

@@ -15,13 +15,14 @@ from typing import TypeVar
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
 from hawse.domain.attachment import STALE_S, Reason
-from hawse.domain.clock import DEADLINED
+from hawse.domain.clock import ASKED, DEADLINED
 from hawse.domain.effect import (
     NAMES,
     CheckClock,
     CutAttachment,
     ForgetRunner,
     RemoveHistory,
+    SetControl,
     SignalJob,
     StartJob,
     StopJob,
@@ -31,12 +32,11 @@ from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
-from hawse.ports.store import Order, Pending, Unit, View
-from hawse.services import deadline
+from hawse.ports.store import Pending, Unit, View
+from hawse.services import control, deadline
 from hawse.services import grant as grants
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
-from hawse.services.clock import watch_others
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -48,7 +48,7 @@ EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
 CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
-CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
+CLOCKS = "clocks"  # the key of all checks that wait for nothing but the store; the others' keys are ids
 BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
@@ -118,7 +118,7 @@ class Reconciler:
 
     async def _find_again(self, id: str) -> None:
         try:
-            job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
+            job, start = await self.world.store.read(lambda view: _found(view, id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
@@ -127,9 +127,9 @@ class Reconciler:
             await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
             return
         if job.state == jobs.S.STARTING:
-            await self.world.launcher.start(_start(job, order))  # its claim knows whether that was done before
+            await self.world.launcher.start(start)  # its claim knows whether that was done before
             return
-        await self.world.launcher.adopt(_start(job, order))
+        await self.world.launcher.adopt(start)
         if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
             await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
 
@@ -187,9 +187,9 @@ class Reconciler:
 
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
-        clocks = [pending for pending in found if isinstance(pending.effect, CheckClock)]
+        clocks = [pending for pending in found if _is_stored_clock(pending)]
         for pending in clocks if len(clocks) > CLOCKS_FIRST or not is_begun else found:
-            key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
+            key = CLOCKS if _is_stored_clock(pending) else getattr(pending.effect, "job", pending.session)
             if key not in held:
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
@@ -262,8 +262,10 @@ class Reconciler:
                 await launcher.stop(id, attempt, grace_s=grace_s)
             case SweepJob(job=id, attempt=attempt):
                 await self._sweep(id, attempt)
-            case CutAttachment(job=id, attachment=attachment, reason=reason):
-                await launcher.cut(id, attachment, reason=reason, message="")
+            case CutAttachment(job=id, attachment=attachment, reason=reason, message=message):
+                await launcher.cut(id, attachment, reason=reason, message=message)
+            case SetControl() as given:
+                await self._set_control(given)
             case ForgetRunner(job=id, attempt=attempt):
                 await launcher.forget(id, attempt)
             case CheckClock(session=session, clock=grants.CLOCK):
@@ -279,18 +281,29 @@ class Reconciler:
 
     async def _start(self, id: str, attempt: int) -> None:
         try:
-            job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
+            job = await self.world.store.read(lambda view: view.job(id))
+            if job.attempt == attempt and job.state == jobs.S.PENDING:
+                job = await self._writing(lambda unit: _begun(unit, id, attempt))
+            if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
+                return
+            start = await self.world.store.read(lambda view: _start(view, job))
         except NotFound:
             return  # it ended meanwhile: its order is gone
-        if job.attempt == attempt and job.state == jobs.S.PENDING:
-            job = await self._writing(lambda unit: _begun(unit, id, attempt))
-        if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
-            return
-        start = _start(job, order)
         if job.state == jobs.S.STARTING:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
             await self.world.launcher.adopt(start)
+
+    async def _set_control(self, given: SetControl) -> None:
+        """A holder that is gone by now is told all the same: what counts is that the one before has lost control."""
+        id = given.attachment
+        try:
+            holder = None if id is None else await self.world.store.read(lambda view: view.attachment(id))
+        except NotFound:
+            return  # the history was removed meanwhile
+        who = "" if holder is None else control.label(holder)
+        message = given.words or (f"{who} has control now" if who else "")
+        await self.world.launcher.control(given.job, id or "", fence=given.fence, who=who, message=message)
 
     async def _signal(self, id: str, attempt: int, signal: int) -> None:
         try:
@@ -341,9 +354,7 @@ class Reconciler:
             for attachment in unit.stale_attachments(STALE_BATCH):
                 if not attachments.is_overdue(attachment, now=now):
                     return attachment.link_at + STALE_S
-                gone, effects = attachments.detached(attachment, reason=Reason.LOST, now=now)
-                unit.change(attachment, gone, kind="attachment.detached", by="hawse", effects=effects)
-                watch_others(unit, attachment.session, now=now)
+                control.leave(unit, [attachment], reason=Reason.LOST, by="hawse", now=now)
             return now + HOUSEKEEPING_S
 
         stale = await self._reading(lambda view: view.stale_attachments(1))
@@ -428,7 +439,20 @@ def _begun(unit: Unit, id: str, attempt: int) -> Job:
     return kept
 
 
-def _start(job: Job, order: Order) -> Start:
+def _is_stored_clock(pending: Pending) -> bool:
+    """Is this the check of a clock that is decided from the store alone?"""
+    return isinstance(pending.effect, CheckClock) and pending.effect.clock not in ASKED
+
+
+def _found(view: View, id: str) -> tuple[Job, Start]:
+    """Raises NotFound: it has ended, its order is gone."""
+    job = view.job(id)
+    return job, _start(view, job)
+
+
+def _start(view: View, job: Job) -> Start:
+    """Raises NotFound: it has ended, its order is gone."""
+    order, holder = view.order(job.id), control.holder_of(view, job.id)
     return Start(
         session=job.session,
         job=job.id,
@@ -437,4 +461,6 @@ def _start(job: Job, order: Order) -> Start:
         order=order,
         tty=job.tty,
         grace_s=job.grace_s,
+        holder="" if holder is None else holder.id,
+        fence=view.last_fence(job.id),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
-from hawse.domain.attachment import Attachment, Reason
+from hawse.domain.attachment import Attachment, Mode, Reason
 from hawse.domain.effect import CutAttachment, Effect, ForgetRunner, Later
 from hawse.domain.errors import NotFound
 from hawse.domain.grant import Capability
@@ -14,7 +14,8 @@ from hawse.domain.job import Job, OnError, Outcome
 from hawse.domain.session import CLOCKED
 from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Started, Swept, Unlinked
 from hawse.ports.store import Unit, View
-from hawse.services.clock import policies_of, watch_others
+from hawse.services import activity, control
+from hawse.services.clock import policies_of, watch_asked, watch_others
 from hawse.services.job import INCARNATION_BYTES
 from hawse.services.refusal import Refusal
 from hawse.services.session import drain, over, settle
@@ -198,6 +199,9 @@ def _linked(unit: Unit, id: str, now: float) -> None:
         _cut_again(unit, attachment)
     elif attachment.state != attachments.S.ATTACHED:
         _change(unit, attachment, attachments.linked(attachment, now=now), "attachment.linked")
+        if attachment.mode == Mode.CONTROL and control.holder_of(unit, attachment.job) is None:
+            control.pass_on(unit, attachment.job, now=now)
+        watch_asked(unit, unit.session(attachment.session), now=now)
 
 
 def _cut_again(unit: Unit, attachment: Attachment) -> None:
@@ -211,15 +215,11 @@ def _unlinked(unit: Unit, report: Unlinked, now: float) -> None:
     reason = Reason(report.reason) if report.reason in set(Reason) else Reason.LOST
     if reason == Reason.LOST:
         if attachment.state == attachments.S.ATTACHED:
-            _change(
-                unit,
-                attachment,
-                attachments.link_lost(attachment, cursor=report.cursor, now=now),
-                "attachment.link_lost",
-            )
+            quiet = activity.seen(attachment, report.quiet, now=now)
+            away = attachments.link_lost(quiet, cursor=report.cursor, now=now)
+            _change(unit, attachment, away, "attachment.link_lost")
         return
-    gone, _ = attachments.detached(attachment, reason=reason, now=now, cursor=report.cursor)
-    _change(unit, attachment, gone, "attachment.detached")
+    control.leave(unit, [attachment], reason=reason, by=BY, now=now, cursor=report.cursor, is_gone=True)
 
 
 def _links(unit: Unit, report: Links, now: float) -> None:

@@ -19,7 +19,7 @@ from hawse.domain.policy import Setting
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Unit, View
 from hawse.services import job as job_verbs
-from hawse.services.clock import facts_of, may_run_out, policies_of, watch
+from hawse.services.clock import facts_of, may_run_out, policies_of, watch, watch_asked
 from hawse.services.gate import check_version, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
@@ -206,6 +206,7 @@ async def describe(
             session = _changed(unit, caller, session, after, "session.policy_set")
         if lease is not None or policies is not None:
             watch(unit, session, now=now, fresh=True)
+            watch_asked(unit, session, now=now)
             session = settle(unit, session, now=now)
         return viewed(unit, caller, session)
 

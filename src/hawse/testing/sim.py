@@ -45,6 +45,7 @@ from hawse.testing.sim_loop import SimClock
 
 T = TypeVar("T")
 OWNER = "uid:1000"
+LATE_S = 120.0  # a runner that was not reached is asked again after half a minute
 
 
 class Disconnected(Exception):
@@ -127,6 +128,7 @@ class Simulation:
         self.trouble = trouble
         self.crashes = 0
         self.followers: list[Follower] = []
+        self.typed: dict[str, list[tuple[int, str]]] = {}  # by job: (fence, attachment) of each byte that reached it
         self.created: dict[str, int] = {}  # request id -> how many sessions its client wanted: always 1
         self._world: World | None = None
         self._crashing: CrashingStore | None = None
@@ -286,7 +288,8 @@ class Simulation:
 
     async def _act(self, rng: random.Random, alias: str) -> None:
         caller = self._caller()
-        match rng.choice(["run", "run", "attach", "describe", "stop", "end twice", "lease", "extend", "policy"]):
+        often = ["run", "run", "attach", "attach", "take", "type", "describe", "stop", "end twice"]
+        match rng.choice([*often, "lease", "extend", "policy"]):
             case "lease":
                 lease = self._lease(rng)
                 await self.insist(lambda world: session_verbs.describe(world, caller, alias, lease=lease))
@@ -315,21 +318,46 @@ class Simulation:
                     await self.insist(lambda world: session_verbs.end(world, self._caller(), alias))
             case "attach":
                 await self._attach(rng, caller, alias)
+            case "take":
+                await self._take(rng, alias)
+            case "type":
+                await self._type(alias)
 
     async def _attach(self, rng: random.Random, caller: Caller, alias: str) -> None:
+        policy = rng.choice([None, None, "steal", "reject"])
         admission = await self.insist(
-            lambda world: attachment_verbs.attach(world, caller, alias, job=None, mode="control", where="sim")
+            lambda world: attachment_verbs.attach(
+                world, caller, alias, job=None, mode="control", where="sim", policy=policy
+            )
         )
         if admission is None or admission.attachment is None:
             return
         id = admission.attachment.id
-        self.host.link(admission.job.id, id)
+        await asyncio.sleep(rng.choice([0, 0, 5]))  # meanwhile somebody else may have got control
+        self.host.link(admission.job.id, id, admission.attachment.fence if admission.attachment.holds else 0)
+        await self._type(alias)
         await asyncio.sleep(rng.choice([0, 1, 30, 600]))
+        await self._type(alias)
         match rng.choice(["asked", "lost", "verb", "stay"]):
             case "verb":
                 await self.insist(lambda world: attachment_verbs.detach(world, caller, alias, id))
             case "asked" | "lost" as reason:
                 self.host.unlink(admission.job.id, id, reason)
+
+    async def _take(self, rng: random.Random, alias: str) -> None:
+        view = await self.insist(lambda world: session_verbs.get(world, self._caller(), alias))
+        if view is not None and view.attachments:
+            id = rng.choice(view.attachments).id
+            await self.insist(lambda world: attachment_verbs.take(world, self._caller(), alias, id))
+
+    async def _type(self, alias: str) -> None:
+        """Everybody who is linked to this session types, whatever his control; what reaches a job is written down."""
+        view = await self.insist(lambda world: session_verbs.get(world, self._caller(), alias))
+        for job in view.jobs if view is not None else ():
+            runner = self.host.living(job.id)
+            for id in list(runner.links) if runner is not None else ():
+                if runner is not None and self.host.type(job.id, id):
+                    self.typed.setdefault(job.id, []).append((runner.token.fence, id))
 
     async def _follow(self, follower: Follower) -> None:
         """Read all events until the session is over, from the cursor, whatever dies."""
@@ -390,6 +418,7 @@ class Simulation:
         assert replay(events) == present, f"replaying the events of {session.name} does not give its state"
         for job in their_jobs:
             self._check_job(job)
+            self._check_control(job, [one for one in their_attachments if one.job == job.id], events)
         await self._check_clocks(session, events)
         if session.state == sessions.S.ENDED:
             assert all(job.state == jobs.S.ENDED for job in their_jobs), f"{session.name} ended before its jobs"
@@ -405,14 +434,18 @@ class Simulation:
             lambda view: (clock_verbs.facts_of(view, session), view.clock_checks(session.id))
         )
         stored = sorted((one.effect.clock, one.effect.at) for one in checks if isinstance(one.effect, CheckClock))
-        wanted = []
+        wanted: list[tuple[str, float]] = []
         for clock in clocks.clocks(facts):
             at = clocks.next_milestone(clock, after=now)
-            if clock.name in clocks.DEADLINED and at is not None and at > now:
+            if clock.name in clocks.STORED and at is not None and at > now:
                 wanted.append((clock.name, at))
+            if clock.name in clocks.ASKED and at is not None:
+                assert at > now - LATE_S, f"{session.name}: its clock {clock.name} was not looked at"
+                assert any(name == clock.name and due <= at for name, due in stored), f"{session.name}: {clock.name}"
             if clock.then == clocks.Then.END:
                 assert not clocks.is_over(clock, now=now), f"{session.name}: its clock {clock.name} never ended it"
-        assert [name for name, _ in stored] == sorted(name for name, _ in wanted), f"{session.name}: {stored}, {wanted}"
+        exact = [name for name, _ in stored if name in clocks.STORED]
+        assert exact == sorted(name for name, _ in wanted), f"{session.name}: {stored}, {wanted}"
         until: float | None = None
         told: set[tuple[str, float, float]] = set()
         for event in events:
@@ -432,6 +465,23 @@ class Simulation:
             elif event.kind == "session.end_asked" and str(event.after.get("end_reason")).startswith("its lease"):
                 assert until is not None, f"{session.name} ended without a lease"
                 assert event.time >= until, f"{session.name} ended {until - event.time} s early"
+
+    def _check_control(self, job: jobs.Job, theirs: list[attachments.Attachment], events: list[Event]) -> None:
+        """One at most has control, the one with the highest fence; each byte came from the holder of then."""
+        living = [one for one in theirs if one.state in attachments.LIVING]
+        holders = [one for one in living if one.holds]
+        assert len(holders) <= 1, f"job {job.name}: several have control"
+        highest = max((one.fence for one in theirs), default=0)
+        assert all(one.fence == highest for one in holders), f"job {job.name}: the holder's fence is old"
+        linked = [one for one in living if one.state == attachments.S.ATTACHED and one.mode == attachments.Mode.CONTROL]
+        assert holders or not linked, f"job {job.name}: nobody has control, and {linked[0].id} waits"
+        runner = self.host.living(job.id)
+        if runner is not None and holders and holders[0].id in runner.links:
+            assert runner.token.holder == holders[0].id, f"job {job.name}: its runner thinks otherwise"
+        given = {(event.after.get("fence"), event.object) for event in events if event.noun == "attachment"}
+        typed = self.typed.get(job.id, [])
+        assert typed == sorted(typed, key=lambda one: one[0]), f"job {job.name}: an old holder's byte came later"
+        assert set(typed) <= given, f"job {job.name}: a byte from somebody who never had control"
 
     def _check_job(self, job: jobs.Job) -> None:
         runner = self.host.runners.get((job.id, job.attempt))
@@ -463,4 +513,7 @@ def _policies(rng: random.Random) -> dict[str, Any]:
         "on_disconnect": rng.choice(["keep", "end", "signal"]),
         "on_disconnect_s": rng.choice([0, 1, 500]),
         "on_error": rng.choice(["report", "restart", "end"]),
+        "attach": rng.choice(["share", "share", "steal", "reject"]),
+        "control_idle_s": rng.choice([0, 5, 600]),
+        "idle_s": rng.choice([0, 60, 43200]),
     }

@@ -11,7 +11,8 @@ import random
 from dataclasses import dataclass, field
 
 from hawse.domain.job import Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Linked, Report, Start, Started, Unlinked
+from hawse.ports.launcher import Ended, Linked, Quiet, Report, Start, Started, Unlinked
+from hawse.runner.token import Token
 
 
 @dataclass(slots=True)
@@ -32,6 +33,15 @@ class SimRunner:
     told: asyncio.Event = field(default_factory=asyncio.Event)
     leftover_s: float = 0.0  # how long what it leaves when it is killed defies a sweep; 0: it leaves nothing
     has_leftover: bool = False
+    token: Token = field(default_factory=Token)
+    active: dict[str, float] = field(default_factory=dict)  # when each one with a link was last active, monotonic
+    typed: dict[str, float] = field(default_factory=dict)
+
+    def quiet(self, attachment: str) -> Quiet:
+        """As a real runner tells it."""
+        now = asyncio.get_running_loop().time()
+        typed = self.typed.get(attachment)
+        return Quiet(now - self.active.get(attachment, now), None if typed is None else now - typed)
 
     def report(self, report: Report) -> None:
         self.unacknowledged.append(report)
@@ -57,6 +67,7 @@ class SimHost:
             life = self._random.choice([0.0, 0.01, self._random.uniform(0.1, 60), self._random.uniform(60, 1e5), 1e9])
             life = life if self._lives_s is None else self._lives_s
             runner = SimRunner(start, life, self._random.random() < 0.2, self.boot, next(self._pids))
+            runner.token.change(start.holder, start.fence, "")
             runner.leftover_s = self._random.choice([0.0, 0.0, 0.2, 20.0, 1e9])
             assert not self.leftovers(start.job), "an attempt was started beside what an earlier one left"
             self.runners[key] = runner
@@ -102,19 +113,36 @@ class SimHost:
         """The dead runners of a job that left something which still lives and was not given up."""
         return [r for (j, _), r in self.runners.items() if j == job and r.has_leftover]
 
-    def link(self, job: str, attachment: str) -> bool:
-        """A client with a good ticket comes to the job's runner. False: nobody is there."""
+    def link(self, job: str, attachment: str, fence: int = 0) -> bool:
+        """A client with a good ticket comes to the job's runner. fence: its ticket's. False: nobody is there."""
         runner = self.living(job)
         if runner is None:
             return False
         runner.links[attachment] = 0
+        runner.active[attachment] = asyncio.get_running_loop().time()
+        runner.typed.pop(attachment, None)
+        runner.token.change(attachment, fence, attachment)
         runner.report(Linked(job, attachment))
         return True
 
     def unlink(self, job: str, attachment: str, reason: str) -> None:
         runner = self.living(job)
         if runner is not None and runner.links.pop(attachment, None) is not None:
-            runner.report(Unlinked(job, attachment, reason, cursor=7))
+            runner.report(Unlinked(job, attachment, reason, cursor=7, quiet=runner.quiet(attachment)))
+
+    def type(self, job: str, attachment: str) -> bool:
+        """Somebody types. Does it reach the job?"""
+        runner = self.living(job)
+        if runner is None or attachment not in runner.links:
+            return False
+        runner.active[attachment] = runner.typed[attachment] = asyncio.get_running_loop().time()
+        return runner.token.holder == attachment
+
+    def print(self, job: str) -> None:
+        """The job prints, and everybody's terminal takes it."""
+        runner = self.living(job)
+        if runner is not None:
+            runner.active.update(dict.fromkeys(runner.links, asyncio.get_running_loop().time()))
 
     def living(self, job: str) -> SimRunner | None:
         """The job's runner whose command still runs."""

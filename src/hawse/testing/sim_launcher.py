@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from hawse.domain.errors import NotFound, Unavailable
 from hawse.domain.job import NEVER_STARTED, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Links, Report, Start, Swept
+from hawse.ports.launcher import Ended, Links, Quiet, Report, Start, Swept
 from hawse.testing.sim_host import SimHost, SimRunner
 
 
@@ -118,6 +118,17 @@ class SimLauncher:
     async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None:
         await self._line()
         self.host.unlink(job, attachment, reason)
+
+    async def control(self, job: str, attachment: str, *, fence: int, who: str, message: str) -> None:
+        await self._line()
+        runner = self.host.living(job)
+        if runner is not None:
+            runner.token.change(attachment, fence, who)
+
+    async def activity(self, job: str) -> Mapping[str, Quiet]:
+        await self._line()
+        runner = self.host.living(job)
+        return {} if runner is None else {id: runner.quiet(id) for id in runner.links}
 
     async def forget(self, job: str, attempt: int) -> None:
         await self._line()

@@ -1,11 +1,13 @@
-"""Many people, one owner, in virtual time: roles come and go, tickets are stolen; whose bytes reach the job is checked.
+"""Many people, one owner, in virtual time: roles and control come and go, tickets are stolen; whose bytes reach the
+job is checked.
 
     simulation = SharingSimulation(seed)
     run_virtually(simulation.run(steps=300))       # raises AssertionError with the seed when a promise is broken
 
-The services, the reconciler and the runners' own admission (`runner.admission`) are the real ones. The invariant, after
-each step: no byte ever reached a terminal but from somebody who had job:control there when he typed it, or had it until
-MOMENT_S before; no byte at all by a ticket that was not his to use, was used before, or only lets look.
+The services, the reconciler and the runners' own admission and token (`runner.admission`, `runner.token`) are the real
+ones. The invariants, after each step: no byte ever reached a terminal but from somebody who had job:control there when
+he typed it, or had it until MOMENT_S before, by the attachment that had control then or until MOMENT_S before; none by
+a ticket that was not his to use, was used before, or only lets look; and one attachment of a job at most has control.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from hawse.domain.attachment import Attachment, Mode, S
 from hawse.domain.errors import Problem
 from hawse.domain.grant import ROLES, Capability, Role
+from hawse.domain.policy import Attach
+from hawse.ports.launcher import Quiet
 from hawse.ports.store import View
 from hawse.runner.admission import Admission
+from hawse.runner.token import Token
 from hawse.services import attachment as attachment_verbs
 from hawse.services import grant as grant_verbs
 from hawse.services import job as job_verbs
@@ -56,10 +62,11 @@ class Client:
 
 @dataclass(slots=True)
 class SimDoor:
-    """What a real runner does where clients come in: its own admission, and the mode of the ticket."""
+    """What a real runner does where clients come in: its own admission and token, and the mode of the ticket."""
 
     admission: Admission
     present: dict[str, Client] = field(default_factory=dict)
+    token: Token = field(default_factory=Token)
 
 
 @dataclass(slots=True)
@@ -69,10 +76,11 @@ class Bytes:
     at: float
     who: str
     job: str
+    attachment: str
 
 
 class CuttingLauncher(SimLauncher):
-    """Tells the doors what is cut."""
+    """Tells the doors what is cut, and who has control."""
 
     def __init__(self, host: SimHost, rng: random.Random, *, trouble: float, doors: dict[str, SimDoor]) -> None:
         super().__init__(host, rng, trouble=trouble)
@@ -86,6 +94,14 @@ class CuttingLauncher(SimLauncher):
             door.admission.cut(attachment, now=self.clock.now())
             door.present.pop(attachment, None)
         self.host.unlink(job, attachment, reason)
+
+    async def control(self, job: str, attachment: str, *, fence: int, who: str, message: str) -> None:
+        await self._line()
+        if job in self.doors:
+            self.doors[job].token.change(attachment, fence, who)
+
+    async def activity(self, job: str) -> dict[str, Quiet]:
+        return dict(await super().activity(job))
 
 
 class SharingSimulation:
@@ -107,6 +123,8 @@ class SharingSimulation:
         self.reached: list[Bytes] = []
         self.refused = 0
         self.could_until: dict[tuple[str, str], float] = {}  # (who, job): when he last had job:control
+        self.held_until: dict[str, float] = {}  # attachment: when it last had control of its job
+        self.changes = 0  # of control
 
     async def run(self, *, steps: int) -> None:
         """All steps, the invariant after each. Raises AssertionError with the seed."""
@@ -129,7 +147,9 @@ class SharingSimulation:
 
     async def _begin(self) -> None:
         me = self._as(OWNER)
-        await session_verbs.create(self.world, me, session_verbs.NewSession(alias=SESSION))
+        received = self.rng.choice([Attach.SHARE, Attach.SHARE, Attach.STEAL, Attach.REJECT])
+        policies = {"control_idle_s": self.rng.choice([0, 5, 60]), "attach": received.value}
+        await session_verbs.create(self.world, me, session_verbs.NewSession(alias=SESSION, policies=policies))
         for name in JOBS:
             spec = JobSpec(argv=("work",), env={}, cwd="/", umask=0o22, name=name, tty=True)
             job = await job_verbs.run(self.world, me, SESSION, spec)
@@ -146,7 +166,7 @@ class SharingSimulation:
     async def _step(self) -> None:
         act = self.rng.choice(
             [self._share, self._share, self._unshare, self._link, self._redeem, self._ask, self._ask, self._enter,
-             self._enter, self._type, self._type, self._type, self._leave]
+             self._enter, self._type, self._type, self._type, self._leave, self._take, self._take]
         )  # fmt: skip
         await act()
 
@@ -188,7 +208,10 @@ class SharingSimulation:
     async def _ask(self) -> None:
         who, job = self.rng.choice(PEOPLE), self.rng.choice(JOBS)
         mode = self.rng.choice(["control", "control", "watch", "read"])
-        got = await attachment_verbs.attach(self.world, self._as(who), SESSION, job=job, mode=mode, where="sim")
+        policy = self.rng.choice([None, None, *Attach]) if mode == "control" else None
+        got = await attachment_verbs.attach(
+            self.world, self._as(who), SESSION, job=job, mode=mode, where="sim", policy=policy
+        )
         if got.ticket:
             self.tickets.append((who, got.job.id, got.ticket))
             if self.rng.random() < 0.6:
@@ -215,14 +238,30 @@ class SharingSimulation:
             self.refused += 1
             return
         door.present[ticket.attachment] = Client(who, job, ticket.attachment, ticket.mode)
+        if ticket.fence:
+            door.token.change(ticket.attachment, ticket.fence, ticket.who)
         self.host.link(job, ticket.attachment)
+
+    async def _take(self) -> None:
+        """Somebody takes control, for his own attachment or for another's."""
+        living = await self._living()
+        if living:
+            one = self.rng.choice(living)
+            who = self.rng.choice([one.who, one.who, one.who, *PEOPLE])
+            await attachment_verbs.take(self.world, self._as(who), SESSION, one.id)
+
+    async def _living(self) -> list[Attachment]:
+        return await self.world.store.read(
+            lambda view: view.attachments(view.session_named("default", SESSION).id)  # only living ones
+        )
 
     async def _type(self) -> None:
         """Everybody who is connected types, whatever his mode: a hand-written client."""
         for door in self.doors.values():
             for client in door.present.values():
-                if client.mode == "control":
-                    self.reached.append(Bytes(self.clock.now(), client.who, client.job))
+                self.host.type(client.job, client.attachment)  # in vain or not, it is activity
+                if client.mode == "control" and door.token.holder == client.attachment:
+                    self.reached.append(Bytes(self.clock.now(), client.who, client.job, client.attachment))
 
     async def _leave(self) -> None:
         for job, door in self.doors.items():
@@ -246,6 +285,10 @@ class SharingSimulation:
 
         for key in await self.world.store.read(query):
             self.could_until[key] = self.clock.now()
+        for one in await self._living():
+            if one.holds:
+                self.changes += one.id not in self.held_until
+                self.held_until[one.id] = self.clock.now()
 
     async def _check(self, new: list[Bytes], number: int) -> None:
         await self._note_who_can()
@@ -255,6 +298,21 @@ class SharingSimulation:
                 f"SharingSimulation({self.seed}), step {number}: {one.who} typed into {one.job} at {one.at:.3f};"
                 f" he could until {until:.3f}"
             )
+            held = self.held_until.get(one.attachment, -FOREVER_S)
+            assert one.at - held <= self.moment_s, (
+                f"SharingSimulation({self.seed}), step {number}: {one.attachment} typed into {one.job} at {one.at:.3f};"
+                f" it had control until {held:.3f}"
+            )
+        await self._check_holders(number)
+
+    async def _check_holders(self, number: int) -> None:
+        living = await self._living()
+        for job in self.doors:
+            holders = [one for one in living if one.job == job and one.holds]
+            linked = [one for one in living if one.job == job and one.state == S.ATTACHED and one.mode == Mode.CONTROL]
+            seed = f"SharingSimulation({self.seed}), step {number}"
+            assert len(holders) <= 1, f"{seed}: {len(holders)} have control of {job}"
+            assert holders or not linked, f"{seed}: nobody has control of {job}, and {linked[0].id} is there"
 
     async def _calm(self) -> None:
         """Nobody's grant is left: then nobody types, however long he was connected, whatever he shows again."""

@@ -30,11 +30,15 @@ COLUMNS_DEFAULT, ROWS_DEFAULT = 80, 24
 
 
 class Order:
-    """A checked spawn order. tty is (columns, rows) or None for pipes; limits are overrides for tests and sites."""
+    """A checked spawn order. tty is (columns, rows) or None for pipes; limits are overrides for tests and sites.
+
+    holder: the attachment that has control, "" for none; fence: of the last change of control.
+    """
 
     __slots__ = (
-        "argv", "attempt", "cwd", "env", "flush_s", "grace_s", "incarnation", "job", "job_dir", "leftovers", "limits",
-        "on_full", "retain_bytes", "secret", "segment_bytes_max", "session", "socket", "stdin", "tty", "umask",
+        "argv", "attempt", "cwd", "env", "fence", "flush_s", "grace_s", "holder", "incarnation", "job", "job_dir",
+        "leftovers", "limits", "on_full", "retain_bytes", "secret", "segment_bytes_max", "session", "socket", "stdin",
+        "tty", "umask",
     )  # fmt: skip
 
     job: str
@@ -52,6 +56,8 @@ class Order:
     socket: str
     grace_s: float
     leftovers: str
+    holder: str
+    fence: int
     segment_bytes_max: int
     retain_bytes: int
     on_full: str
@@ -100,9 +106,11 @@ def parse_spawn(body: bytes) -> Order:
     order.stdin = fields.choice(value, "stdin", WHAT, of=("null", "open"), default="null")
     order.grace_s = fields.number(value, "grace_s", WHAT, low=0, high=GRACE_S_MAX, default=10.0)
     order.leftovers = fields.choice(value, "leftovers", WHAT, of=("end", "keep"), default="end")
-    limits = value.get("limits", {})
-    if not isinstance(limits, dict):
-        raise Malformed(f"{WHAT}: limits must be an object")
+    limits, control = value.get("limits", {}), value.get("control", {})
+    if not isinstance(limits, dict) or not isinstance(control, dict):
+        raise Malformed(f"{WHAT}: limits and control must be objects")
+    order.holder = fields.text(control, "attachment", WHAT, characters_max=WORD_CHARACTERS_MAX, default="")
+    order.fence = fields.integer(control, "fence", WHAT, default=0)
     order.limits = {key: fields.number(limits, key, WHAT, low=0, high=2**40) for key in limits}
     return order
 

@@ -143,13 +143,17 @@ def parse_tick(body: bytes) -> int:
 
 
 class Welcome:
-    """The runner's answer to HELLO. offset: of the first OUTPUT to come; end: the log's end as of now."""
+    """The runner's answer to HELLO. offset: of the first OUTPUT to come; end: the log's end as of now.
 
-    __slots__ = ("attachment", "columns", "end", "job", "mode", "offset", "rows", "tty")
+    holds: it has control; who: the one who has it, in words, "" when that is not known.
+    """
+
+    __slots__ = ("attachment", "columns", "end", "holds", "job", "mode", "offset", "rows", "tty", "who")
 
     def __init__(
-        self, *, job: str, attachment: str, mode: str, tty: bool, offset: int, end: int, columns: int, rows: int
-    ) -> None:
+        self, *, job: str, attachment: str, mode: str, tty: bool, offset: int, end: int, columns: int, rows: int,
+        holds: bool = False, who: str = "",
+    ) -> None:  # fmt: skip
         self.job = job
         self.attachment = attachment
         self.mode = mode
@@ -158,6 +162,8 @@ class Welcome:
         self.end = end
         self.columns = columns
         self.rows = rows
+        self.holds = holds
+        self.who = who
 
 
 def welcome(value: Welcome) -> bytes:
@@ -170,9 +176,9 @@ def parse_welcome(body: bytes) -> Welcome:
     what = "WELCOME"
     value = fields.unpack(body, what)
     fields.integer(value, "protocol", what, low=PROTOCOL, high=PROTOCOL)
-    tty = value.get("tty")
-    if not isinstance(tty, bool):
-        raise Malformed("WELCOME: tty must be true or false")
+    tty, holds = value.get("tty"), value.get("holds", False)
+    if not isinstance(tty, bool) or not isinstance(holds, bool):
+        raise Malformed("WELCOME: tty and holds must be true or false")
     return Welcome(
         job=fields.text(value, "job", what, characters_max=WORD_CHARACTERS_MAX),
         attachment=fields.text(value, "attachment", what, characters_max=WORD_CHARACTERS_MAX),
@@ -182,6 +188,8 @@ def parse_welcome(body: bytes) -> Welcome:
         end=fields.integer(value, "end", what),
         columns=fields.integer(value, "columns", what, high=65535),
         rows=fields.integer(value, "rows", what, high=65535),
+        holds=holds,
+        who=fields.text(value, "who", what, characters_max=WORD_CHARACTERS_MAX, default=""),
     )
 
 

@@ -22,17 +22,26 @@ _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 class Ticket:
-    """The right to enter one job's terminal once, until `expires` (Unix seconds)."""
+    """The right to enter one job's terminal once, until `expires` (Unix seconds).
 
-    __slots__ = ("attachment", "attempt", "expires", "job", "mode", "nonce")
+    fence: with which its attachment has control of the job; 0: it does not have it. who: the attachment, in words for
+    others who ask who has control; only with a fence.
+    """
 
-    def __init__(self, *, job: str, attempt: int, attachment: str, mode: str, expires: int, nonce: str) -> None:
+    __slots__ = ("attachment", "attempt", "expires", "fence", "job", "mode", "nonce", "who")
+
+    def __init__(
+        self, *, job: str, attempt: int, attachment: str, mode: str, expires: int, nonce: str, fence: int = 0,
+        who: str = "",
+    ) -> None:  # fmt: skip
         self.job = job
         self.attempt = attempt
         self.attachment = attachment
         self.mode = mode
         self.expires = expires
         self.nonce = nonce
+        self.fence = fence
+        self.who = who
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ticket) and all(getattr(self, n) == getattr(other, n) for n in self.__slots__)
@@ -67,6 +76,8 @@ def seal(ticket: Ticket, secret: bytes) -> str:
             mode=ticket.mode,
             expires=ticket.expires,
             nonce=ticket.nonce,
+            fence=ticket.fence,
+            who=ticket.who,
         )
     )
     return (first + b"." + _encode(hmac.digest(secret, first, hashlib.sha256))).decode("ascii")
@@ -108,6 +119,8 @@ def _parse(body: bytes) -> Ticket:
         mode=fields.choice(value, "mode", what, of=MODES),
         expires=fields.integer(value, "expires", what),
         nonce=fields.text(value, "nonce", what, characters_max=NAME_CHARACTERS_MAX),
+        fence=fields.integer(value, "fence", what, default=0),
+        who=fields.text(value, "who", what, characters_max=NAME_CHARACTERS_MAX, default=""),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal as signals
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from hawse.adapters.launch.sweep import Sweep
 from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
 from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.clock import Clock
-from hawse.ports.launcher import Ended, Report, Start, Swept
+from hawse.ports.launcher import Ended, Quiet, Report, Start, Swept
 from hawse.runner import claim, kin
 
 log = logging.getLogger("hawse.launch")
@@ -213,7 +213,29 @@ class LocalLauncher:
         if link is not None:
             with suppress(NotFound):
                 await link.command("detach", attachment=attachment, reason=reason, message=message)
-        elif job in self._followers and not self._followers[job].done():
+        else:
+            self._check_gone(job)
+
+    async def control(self, job: str, attachment: str, *, fence: int, who: str, message: str) -> None:
+        link = self._links.get(job)
+        if link is None:
+            self._check_gone(job)
+            return
+        with suppress(NotFound):  # a runner of an earlier version does not know of control
+            await link.command("control", attachment=attachment, fence=fence, who=who, message=message)
+
+    async def activity(self, job: str) -> Mapping[str, Quiet]:
+        link = self._links.get(job)
+        if link is None:
+            self._check_gone(job)
+            return {}
+        try:
+            return said.quiet(await link.command("activity"))
+        except NotFound:  # as above
+            return {}
+
+    def _check_gone(self, job: str) -> None:
+        if job in self._followers and not self._followers[job].done():
             raise Unavailable(f"the runner of job {job} is not reached just now")
 
     async def forget(self, job: str, attempt: int) -> None:

@@ -123,6 +123,7 @@ class Parent:
             "socket": f"{self.runners}/{start.job}",
             "grace_s": start.grace_s,
             "leftovers": order.leftovers,
+            "control": {"attachment": start.holder, "fence": start.fence},
             "log": {
                 "segment_bytes_max": SEGMENT_BYTES_MAX,
                 "on_full": order.log_on_full,

@@ -7,7 +7,7 @@ from typing import Any
 
 from hawse.domain.ids import storable
 from hawse.domain.job import LogState, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Start, Started, Unlinked
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Quiet, Refused, Report, Start, Started, Unlinked
 
 LEFT_BEHIND_MAX = 100
 COMMAND_LENGTH_MAX = 200
@@ -35,6 +35,7 @@ def reports(start: Start, value: Mapping[str, Any], *, now: float) -> list[Repor
                     str(value.get("attachment", "")),
                     str(value.get("reason", "lost")),
                     _count(value.get("cursor")),
+                    _quiet(value),
                 )
             ]
         case "refused":
@@ -52,6 +53,19 @@ def _refused(start: Start, value: Mapping[str, Any]) -> Refused:
         uid if isinstance(uid, int) else None,
         max(1, _count(value.get("count"))),
     )
+
+
+def quiet(value: Mapping[str, Any]) -> dict[str, Quiet]:
+    """What a runner answers to `activity`, by attachment."""
+    told = value.get("attachments")
+    listed = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    found = {str(one.get("attachment")): _quiet(one) for one in listed}
+    return {id: one for id, one in found.items() if one is not None}
+
+
+def _quiet(value: Mapping[str, Any]) -> Quiet | None:
+    active_s = _span(value.get("active_s"))
+    return None if active_s is None else Quiet(active_s, _span(value.get("typed_s")))
 
 
 def _state(start: Start, value: Mapping[str, Any], now: float) -> list[Report]:
@@ -130,6 +144,10 @@ def _integer(value: object) -> int | None:
 
 def _count(value: object) -> int:
     return max(0, _integer(value) or 0)
+
+
+def _span(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= INTEGER_MAX else None
 
 
 def _time(value: object) -> float | None:

@@ -87,11 +87,11 @@ def job_parameters(job: Job) -> Parameters:
 
 def attachment_from(row: Columns) -> Attachment:
     (id, session, job, who, where, mode, state, created_at, link_at, cursor, version, detached_at, reason, holds, fence,
-     active_at, detached_by, via) = row  # fmt: skip
+     active_at, typed_at, detached_by, via) = row  # fmt: skip
     return Attachment(
         AttachmentId(id), SessionId(session), JobId(job), who, where, _MODES[mode], _ATTACHMENT_STATES[state],
         created_at, link_at, cursor, version, detached_at, _REASONS[reason], bool(holds), fence, active_at,
-        detached_by, None if via is None else GrantId(via),
+        typed_at, detached_by, None if via is None else GrantId(via),
     )  # fmt: skip
 
 
@@ -102,8 +102,8 @@ def attachment_parameters(attachment: Attachment) -> Parameters:
         "created_at": attachment.created_at, "link_at": attachment.link_at, "cursor": attachment.cursor,
         "version": attachment.version, "detached_at": attachment.detached_at,
         "reason": None if attachment.reason is None else attachment.reason.value, "holds": attachment.holds,
-        "fence": attachment.fence, "active_at": attachment.active_at, "detached_by": attachment.detached_by,
-        "via": attachment.via,
+        "fence": attachment.fence, "active_at": attachment.active_at, "typed_at": attachment.typed_at,
+        "detached_by": attachment.detached_by, "via": attachment.via,
     }  # fmt: skip
 
 

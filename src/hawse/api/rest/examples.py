@@ -17,6 +17,7 @@ EXAMPLES: dict[str, Any] = {
     "extend_session": {"by_s": 3600},
     "run_job": {"argv": ["nvidia-smi", "-l", "5"], "env": {}, "cwd": "/", "name": "gpu"},
     "signal_job": {"signal": "USR1"},
+    "take_control": {},
     "attach": {"job": "train", "mode": "control", "where": "laptop /dev/pts/3"},
     "share": {"principal": "uid:1001", "role": "observer", "can": ["job:watch@train"], "expires_at": 4102444800.0},
     "make_link": {"role": "observer", "uses_max": 5},

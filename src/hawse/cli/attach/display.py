@@ -8,6 +8,8 @@ import sys
 from hawse.cli.attach.modes import KEEP_TITLE, TITLE_BACK, Modes
 from hawse.cli.attach.tty import Terminal, scrolled_away, size
 
+BELOW_ROWS_MAX = 3  # of a full screen; a sentence on a narrow window
+
 
 class Display:
     """raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr."""
@@ -53,12 +55,25 @@ class Display:
         return self._terminal.restore()
 
     def tell(self, text: str) -> None:
-        """A line beside the output."""
+        """A line beside the output; where a program has the whole screen, on its last rows, until it draws there."""
+        if self.raw and self.modes.is_alternate:
+            self._tell_below(f"[{text}]")
+            return
         end = "\r\n" if self.raw else "\n"
         start = end if self.raw else ""
         try:
             sys.stdout.flush()
             write(2, f"{start}[{text}]{end}".encode())
+        except OSError:
+            pass
+
+    def _tell_below(self, text: str) -> None:
+        columns, rows = self.size
+        lines = [text[at : at + columns] for at in range(0, len(text), columns)][:BELOW_ROWS_MAX]
+        first = max(1, rows - len(lines) + 1)
+        drawn = "".join(f"\x1b[{row};1H\x1b[7m{line}\x1b[m\x1b[K" for row, line in enumerate(lines, first))
+        try:
+            write(2, f"\x1b7{drawn}\x1b8".encode())
         except OSError:
             pass
 

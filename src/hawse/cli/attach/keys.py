@@ -1,7 +1,7 @@
 """The detach key: what of the typed bytes is for us. Bytes in, actions out.
 
-After the key (default Ctrl-\\): d detaches, the key again types itself, ? asks for help; anything else is typed as it
-is, key included, so that nothing is lost.
+After the key (default Ctrl-\\): d detaches, t takes control, the key again types itself, ? asks for help; anything
+else is typed as it is, key included, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from hawse.domain.errors import Invalid
 
 KEY_DEFAULT = 0x1C  # Ctrl-\
-TYPED, DETACH, HELP = "typed", "detach", "help"
+TYPED, DETACH, TAKE, HELP = "typed", "detach", "take", "help"
 
 
 class Keys:
@@ -42,6 +42,8 @@ class Keys:
             self._armed = False
             if byte in b"dD\x04":  # d, D, Ctrl-d: whoever holds Ctrl a little longer means the same
                 kind = DETACH
+            elif byte in b"tT\x14":
+                kind = TAKE
             elif byte == ord("?"):
                 kind = HELP
             else:
@@ -78,4 +80,4 @@ def key_name(key: int) -> str:
 def help_line(key: int) -> str:
     """What the keys do."""
     name = key_name(key)
-    return f"{name} d: detach   {name} {name}: type {name}   {name} ?: this line"
+    return f"{name} d: detach   {name} t: take control   {name} {name}: type {name}   {name} ?: this line"

@@ -49,13 +49,15 @@ class Line:
     """
 
     def __init__(
-        self, job: Job, *, mode: str, name: str, start: int | str, display: Display, pump: Pump, wake: Wake
-    ) -> None:
+        self, job: Job, *, mode: str, policy: str | None, name: str, start: int | str, display: Display, pump: Pump,
+        wake: Wake,
+    ) -> None:  # fmt: skip
         self.start = start
         self.is_spoilt = False
         self.outcome: Outcome | None = None
         self._job = job
         self._mode = mode
+        self._policy = policy
         self._name = name
         self._display = display
         self._pump = pump
@@ -67,10 +69,12 @@ class Line:
     def make(self) -> bool:
         """A new link to the runner; False when the job has ended, and what it printed has been shown.
 
-        Raises Problem, LinkBroken (the runner is not there), OutputGone.
+        Raises Problem (Fenced: it was detached while there was no link), LinkBroken (the runner is not there),
+        OutputGone.
         """
         self._endpoint.go_ahead()
-        admission = self._job.admission(self._mode, where=where(self._endpoint.is_remote), resume=self._attachment)
+        place = where(self._endpoint.is_remote)
+        admission = self._job.admission(self._mode, where=place, resume=self._attachment, policy=self._policy)
         if admission.attachment is not None:
             self._attachment = admission.attachment.id
         if not admission.address:
@@ -185,6 +189,13 @@ class Line:
             raise NotAwaited
         if event == pumps.WOKEN and self._wake.unhandled:
             raise Stuck
+
+    def take(self) -> None:
+        """Take control for this view; the runner tells when it is there. Raises Problem, OSError."""
+        if self._attachment is not None:
+            self._job.session.take(self._attachment)
+            if self._endpoint.is_remote:
+                self._job.session.server.transport.close()
 
     def goodbye(self, reason: str = "asked") -> None:
         """Say that we leave, and why; if that cannot be said, the runner sees that the link is gone.

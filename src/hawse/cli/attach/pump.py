@@ -18,7 +18,7 @@ import select
 import socket
 from struct import Struct
 
-from hawse.cli.attach.keys import DETACH, TYPED, Keys
+from hawse.cli.attach.keys import DETACH, HELP, TAKE, TYPED, Keys
 from hawse.cli.attach.modes import Modes
 from hawse.wire.frame import HEADER_BYTES
 from hawse.wire.terminal import (
@@ -43,7 +43,11 @@ _OFFSET = Struct(">QB")
 # Events beyond the frame types of wire.terminal, which are all positive.
 LINK_GONE, INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, NONSENSE, TIMEOUT = -1, -2, -3, -4, -5, -6, -7, -8
 INPUT_FULL, INPUT_TAKEN = -9, -10  # what is typed goes nowhere from now on; all that waited is taken, typing counts
-_OF_USER = (INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_HELP, INPUT_FULL, INPUT_TAKEN)  # these outlast a link
+KEY_TAKE = -11
+_KEYS = {DETACH: KEY_DETACH, TAKE: KEY_TAKE, HELP: KEY_HELP}
+_OF_USER = frozenset(
+    {INPUT_GONE, OUTPUT_GONE, WOKEN, KEY_DETACH, KEY_TAKE, KEY_HELP, INPUT_FULL, INPUT_TAKEN}
+)  # these outlast a link
 
 
 class Pump:
@@ -271,7 +275,7 @@ class Pump:
             if action == TYPED:
                 self._type(typed)
             else:
-                self._events.append((KEY_DETACH if action == DETACH else KEY_HELP, b""))
+                self._events.append((_KEYS[action], b""))
 
     def _type(self, data: bytes) -> None:
         if not self.sends_input:

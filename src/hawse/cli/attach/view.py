@@ -11,6 +11,7 @@ import os
 import signal
 
 from hawse.cli.attach import pump as pumps
+from hawse.cli.attach.control import Words
 from hawse.cli.attach.display import Display
 from hawse.cli.attach.engine import Pump
 from hawse.cli.attach.keys import Keys, help_line, key_name
@@ -18,15 +19,18 @@ from hawse.cli.attach.line import GONE, Line, NotAwaited, OutputGone
 from hawse.cli.attach.wake import Stuck, Wake
 from hawse.cli.words import size as byte_size
 from hawse.client.records import Outcome
-from hawse.domain.errors import Broken, Unavailable
+from hawse.domain.errors import Broken, Fenced, Held, Problem, Unavailable
 from hawse.wire import terminal
 from hawse.wire.errors import WireError
 from hawse.wire.frame import frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from hawse.client.api import Job
 
+CALM_S = 0.2  # a screen that was shown has come when nothing more comes for so long
 DISCARDED_BYTES_TOLD = 256  # less is a key too many, or a terminal's answer that came too late
 ENDED, DETACHED, CUT, CLOSED, LEFT = "ended", "detached", "cut", "closed", "left"
 _LEAVING = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # would end us with the terminal raw
@@ -38,7 +42,8 @@ class View:
 
     raw: the terminal shows the job's own terminal; else its output goes to stdout and stderr. start: "screen" or an
     offset. passes_interrupts: the first Ctrl-C goes to the job; without, and at the second one, we leave.
-    was_shown: it had not ended before. dropped: about how many typed bytes never reached the job.
+    policy: see Job.attach. was_shown: it had not ended before. dropped: about how many typed bytes never reached the
+    job.
     After run(): how it went (ENDED, DETACHED by the user, CUT by somebody, CLOSED: our terminal is gone or we were
     told to go, LEFT: Ctrl-C or Ctrl-\\), in `signal` the signal that made us leave, in `output_error` the number of
     the error with which our output failed: each 0 when it was not so.
@@ -55,6 +60,7 @@ class View:
         takes_input: bool,
         name: str,
         passes_interrupts: bool = True,
+        policy: str | None = None,
     ) -> None:
         self.job = job
         self.mode = mode
@@ -73,6 +79,10 @@ class View:
         self._passes_interrupts = passes_interrupts
         self._display = Display(raw=raw)
         self._interrupts = 0
+        self._policy = policy
+        self._holds = False
+        self._later = ""  # to be told when the screen has been shown
+        self._words = Words(name, key=keys.key, is_far=job.session.server.transport.endpoint.is_remote)
 
     def run(self) -> str:
         """Show it until something final happens. Raises Problem when it cannot be reached."""
@@ -84,8 +94,9 @@ class View:
                 sends_input=self._takes_input and self.mode == "control",
             )  # fmt: skip
             self._line = Line(
-                self.job, mode=self.mode, name=self.name, start=self._start, display=self._display, pump=pump, wake=wake
-            )
+                self.job, mode=self.mode, policy=self._policy, name=self.name, start=self._start, display=self._display,
+                pump=pump, wake=wake,
+            )  # fmt: skip
             if isinstance(self._start, int):
                 pump.offset = self._start
             try:
@@ -114,12 +125,19 @@ class View:
         except OutputGone as error:
             self.output_error = error.errno
             return CLOSED
+        except Held as error:
+            error.detail = self._words.named(error.detail)
+            raise
+        except Fenced as error:
+            self.reason = str(error.facts.get("reason") or "asked")
+            self.message = self._words.named(str(error.facts.get("message") or error.detail))
+            return CUT
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def _shown(self) -> str:
         while True:
-            event, body = self._pump.run()
+            event, body = self._pump.run(CALM_S if self._later else None)
             try:
                 if event in (pumps.LINK_GONE, pumps.NONSENSE):
                     if event == pumps.NONSENSE:
@@ -141,6 +159,11 @@ class View:
             return DETACHED
         if event == pumps.KEY_HELP and self._keys.key is not None:
             self._display.tell(help_line(self._keys.key))
+        elif event == pumps.KEY_TAKE:
+            self._take()
+        elif event == pumps.TIMEOUT:
+            text, self._later = self._later, ""
+            self._display.tell(text)
         elif event == pumps.INPUT_GONE:
             if self.raw:
                 self._line.goodbye(CLOSED)
@@ -159,6 +182,18 @@ class View:
             self._line.goodbye(CLOSED)
             return CLOSED
         return ""
+
+    def _take(self) -> None:
+        """The key: control for this view."""
+        if self.mode != "control":
+            self._display.tell(f"this window only looks; to type: hawse attach {self.name}")
+        elif self._holds:
+            self._display.tell("you have control already")
+        else:
+            try:
+                self._line.take()
+            except (Problem, OSError) as error:
+                self._display.tell(f"control could not be taken: {error}")
 
     def _signalled(self, numbers: bytes) -> str:
         self._wake.handled()
@@ -189,23 +224,33 @@ class View:
                 self._display.tell(f"bytes {self._line.start} to {welcome.offset} are gone")
             self._pump.offset = welcome.offset
             self._pump.welcomed()
+            self._holds = welcome.holds
+            if self.mode == "control" and self._takes_input and not welcome.holds:
+                self._later = self._words.looks_on(welcome.who)
         elif kind == terminal.EXIT:
             self.outcome = Outcome(json.loads(body))
             return ENDED
         elif kind == terminal.DETACH:
-            self.reason, self.message = terminal.parse_detach(body)
+            self.reason, message = terminal.parse_detach(body)
+            self.message = self._words.named(message)
             if self.reason == "ended" and not self._line.mend("the job has ended"):
                 return ENDED  # the coordinator was faster than the last bytes: they have been read from the log
             return CUT
         elif kind == terminal.PING:
             self._pump.send(terminal.pong(body))
         elif kind == terminal.NOTICE:
-            said = json.loads(body)
-            self._line.is_spoilt = said.get("kind") == "slow"
-            self._display.tell(str(said.get("detail") or said.get("kind")))
+            self._noticed(json.loads(body))
         elif kind == terminal.ERROR:
             return self._refused(json.loads(body))
         return ""
+
+    def _noticed(self, said: dict[str, Any]) -> None:
+        kind = said.get("kind")
+        self._line.is_spoilt = kind == "slow"
+        if kind == "control":
+            self._holds, self._later = bool(said.get("holds")), ""
+        is_control = kind in ("control", "no_control")
+        self._display.tell(self._words.notice(said) if is_control else str(said.get("detail") or kind))
 
     def _refused(self, said: dict[str, object]) -> str:
         code = str(said.get("code"))

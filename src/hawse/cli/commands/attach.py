@@ -21,26 +21,36 @@ NESTED_MAX = 20  # nobody sees more terminals in each other
 @click.command()
 @target_argument()
 @click.option("--watch", is_flag=True, help="Only look; what is typed goes nowhere.")
+@click.option("--share", "policy", flag_value="share", help="Stay beside who is there, who keeps control.")
+@click.option("--steal", "policy", flag_value="steal", help="Detach who is there, and tell them.")
+@click.option("--reject", "policy", flag_value="reject", help="Attach only if nobody else is there.")
 @connected()
-def command(target: str, watch: bool, connection: Connection) -> int:
+def command(target: str, watch: bool, policy: str | None, connection: Connection) -> int:
     """Show a job on this terminal and type into it. Ctrl-\\ d detaches; the work goes on.
 
     With a session's name: its newest living job that has a terminal. HAWSE_DETACH_KEY (or detach_key in the [attach]
     table of config.toml) changes the key: C-a.
 
+    Several may be attached; one of them has control, the others look on until they take it: Ctrl-\\ t, or hawse take.
+    What happens when a second one comes is the session's policy `attach` (share); --share, --steal and --reject are for
+    this time. More than the policy gives needs attachment:detach.
+
     \b
     hawse attach demo
     hawse attach demo/build --watch
+    hawse attach demo --steal
     """
     from hawse.cli.target import job_at
 
+    if watch and policy is not None:
+        raise Invalid(f"give only one of --watch and --{policy}", next_step="who only looks is in nobody's way")
     server = connection.open()
     server.transport.endpoint.go_ahead()
-    return attach_to(job_at(server, target), mode="watch" if watch else "control")
+    return attach_to(job_at(server, target), mode="watch" if watch else "control", policy=policy)
 
 
-def attach_to(job: Job, *, mode: str) -> int:
-    """Show the job until it ends or the user leaves; the exit code. Raises Problem."""
+def attach_to(job: Job, *, mode: str, policy: str | None = None) -> int:
+    """Show the job until it ends or the user leaves; the exit code. policy: see Job.attach. Raises Problem."""
     from hawse.cli.attach.config import detach_keys
     from hawse.cli.attach.keys import Keys
     from hawse.cli.attach.outcome import attached_end
@@ -67,6 +77,7 @@ def attach_to(job: Job, *, mode: str) -> int:
         takes_input=mode == "control",
         name=name,
         passes_interrupts=False,
+        policy=policy,
     )
     if not raw and not job.info.is_over:
         note(f"[{name} has no terminal: what you type is sent line by line; Ctrl-C leaves, it goes on]")

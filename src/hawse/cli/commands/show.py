@@ -124,6 +124,8 @@ def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
                     text += f"; {len(away)} away since {duration(now - min(one.link_at for one in away))}"
             case "control":
                 text = ", ".join(clock.holders) or "nobody types"
+                if passes := _running(clock, now, "passes to who waits"):
+                    text += f"; if silent, {passes}"
             case "lease":
                 text = clock_left(session, now)
             case "connect_by":
@@ -131,6 +133,8 @@ def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
             case "deserted":
                 then = "it ends" if clock.then == "end" else "its jobs get a signal"
                 text = _running(clock, now, f"nobody is attached; {then}") or "does not run"
+            case "idle":
+                text = _running(clock, now, "who stays idle is detached") or "does not run"
             case "allocation":
                 text = "none: this machine, no limit"
             case _:
@@ -220,7 +224,7 @@ def attachment_facts(one: AttachmentInfo, session: SessionInfo, now: float) -> N
     """An attachment's part."""
     from hawse.cli.say import BOLD, out, paint
     from hawse.cli.table import facts
-    from hawse.cli.words import duration
+    from hawse.cli.words import control, duration
 
     job = next((job.name for job in session.jobs if job.id == one.job), one.job)
     state = "attached" if one.state == "attached" else f"its link is away since {duration(now - one.link_at)}"
@@ -231,6 +235,7 @@ def attachment_facts(one: AttachmentInfo, session: SessionInfo, now: float) -> N
             ("who", one.who),
             ("where", one.where),
             ("mode", one.mode),
+            ("control", {"has": "has control", "may": "may take control"}.get(control(one), "")),
             ("state", state),
             ("since", f"{duration(now - one.created_at)} ago"),
             ("detach with", f"hawse detach {session.name} {one.id}"),

@@ -100,26 +100,41 @@ class Job:
         """Send a signal ("INT", "SIGUSR1", "10") to its process group. Raises Invalid, IllegalMove."""
         await self.session.server.transport.request("POST", f"{self.path}/signal", body={"signal": name})
 
-    async def admission(self, mode: str, *, where: str = "", resume: str | None = None) -> Admission:
-        """A ticket for its runner; without an address when the job has ended. mode: "control", "watch" or "read"."""
+    async def admission(
+        self, mode: str, *, where: str = "", resume: str | None = None, policy: str | None = None
+    ) -> Admission:
+        """A ticket for its runner; without an address when the job has ended. mode: "control", "watch" or "read".
+
+        policy: "share", "steal" or "reject", when another one may control it, too; None: as the session says.
+        """
         body: dict[str, Any] = {"job": self.info.id, "mode": mode, "where": where}
         if resume:
             body["attachment"] = resume
+        if policy:
+            body["policy"] = policy
         answer = await self.session.server.transport.request("POST", f"{self.session.path}/attachments", body=body)
         made = Admission(answer.json())
         self.info = made.job
         return made
 
     async def attach(
-        self, mode: str = "control", *, from_: int | str = "screen", where: str = "", size: tuple[int, int] = (0, 0)
+        self,
+        mode: str = "control",
+        *,
+        from_: int | str = "screen",
+        where: str = "",
+        size: tuple[int, int] = (0, 0),
+        policy: str | None = None,
     ) -> Attachment:
         """Attach to it: iterate over its output, send input. Leave the block to detach; the work goes on.
 
         from_: a log offset, "screen" (what restores a terminal, then what comes) or "end". size: (columns, rows).
+        policy: "share", "steal" or "reject", when another one may control it, too; None: as the session says. Of
+        several one has control (`holds`); take() gives it to this one. Raises Held (policy reject), Denied.
         """
         from hawse.client._async.attachment import Attachment  # 6 ms of CPU that listing sessions can do without
 
-        made = Attachment(self, mode=mode, from_=from_, where=where, size=size)
+        made = Attachment(self, mode=mode, from_=from_, where=where, size=size, policy=policy)
         await made.open()
         return made
 

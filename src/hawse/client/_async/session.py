@@ -11,7 +11,17 @@ from hawse.client._async.job import Job
 from hawse.client.link import LinkBroken
 from hawse.client.link_async import now, pause
 from hawse.client.names import quoted
-from hawse.client.records import AttachmentInfo, EventInfo, GrantInfo, JobInfo, Link, PolicyInfo, SessionInfo, Taken
+from hawse.client.records import (
+    AttachmentInfo,
+    Control,
+    EventInfo,
+    GrantInfo,
+    JobInfo,
+    Link,
+    PolicyInfo,
+    SessionInfo,
+    Taken,
+)
 from hawse.client.spec import job_spec
 from hawse.client.sse import EventStream
 from hawse.domain.errors import Broken, Unavailable
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_PAGE = 500
+ATTACHMENTS_MAX = 1000  # of one session
 SILENCE_S = 60.0  # the feed sends a comment at least every 15 s
 WAIT_PIECE_S = 20.0
 END = "end"  # the feed's last word: the session has ended and all its events were sent
@@ -139,6 +150,17 @@ class Session:
     async def attachments(self) -> list[AttachmentInfo]:
         """Who is attached now."""
         return (await self.refresh()).attachments
+
+    async def who(self) -> list[AttachmentInfo]:
+        """Who is attached now; active_at and typed_at are asked of the runners."""
+        path, query = f"{self.path}/attachments", {"activity": "live", "limit": ATTACHMENTS_MAX}
+        found = (await self.server.transport.request("GET", path, query=query)).json()
+        return [AttachmentInfo(one) for one in found["items"]]
+
+    async def take(self, attachment: str) -> Control:
+        """Give control of its job to one of your own attachments, at once. Raises NotFound, Denied, IllegalMove."""
+        path = f"{self.path}/attachments/{quoted(attachment)}/take"
+        return Control((await self.server.transport.request("POST", path, body={})).json())
 
     async def detach(self, attachment: str) -> AttachmentInfo:
         """Detach somebody; the work goes on. Safe to repeat. Raises NotFound."""

@@ -18,7 +18,7 @@ from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
 from hawse.client.link_sync import Link, now, pause
 from hawse.client.problems import problem_from
 from hawse.client.records import AttachmentInfo, Chunk, JobInfo, Outcome
-from hawse.domain.errors import Broken, Problem, Unavailable
+from hawse.domain.errors import Broken, Fenced, Problem, Unavailable
 from hawse.wire import terminal
 from hawse.wire.errors import WireError
 from hawse.wire.frame import FrameReader, frame
@@ -36,8 +36,9 @@ RESTORE_SOURCE = 0
 class Attachment:
     """Iterate over output(); send() input. Leaving the block detaches; the work goes on.
 
-    offset: of the next byte to come. outcome: how the job ended, once that is known. reason, message: why it was
-    detached. Chunks with source 0 restore a terminal's screen and are not part of the log.
+    offset: of the next byte to come. holds: it has control: what others send goes nowhere. outcome: how the job ended,
+    once that is known. reason, message: why it was detached. Chunks with source 0 restore a terminal's screen and are
+    not part of the log.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Attachment:
         from_: int | str = "screen",
         where: str = "",
         size: tuple[int, int] = (0, 0),
+        policy: str | None = None,
     ) -> None:
         self.job = job
         self.mode = mode
@@ -58,6 +60,8 @@ class Attachment:
         self.offset = from_ if isinstance(from_, int) else 0
         self.reason = ""
         self.message = ""
+        self.holds = False
+        self.policy = policy
         self._start: int | str = from_
         self._link: Link | None = None
         self._frames = FrameReader(body_bytes_max=terminal.SERVER_BODY_BYTES_MAX)
@@ -87,7 +91,14 @@ class Attachment:
             ) from error
 
     def _enter(self) -> None:
-        admission = self.job.admission(self.mode, where=self.where, resume=self.info.id if self.info else None)
+        resume = self.info.id if self.info else None
+        try:
+            admission = self.job.admission(self.mode, where=self.where, resume=resume, policy=self.policy)
+        except Fenced as error:  # it was detached while its link was broken
+            self._is_over = True
+            self.reason = str(error.facts.get("reason") or "asked")
+            self.message = str(error.facts.get("message") or error.detail)
+            return
         self.info = admission.attachment or self.info
         if not admission.address:
             self._ended(admission.job)
@@ -200,11 +211,14 @@ class Attachment:
             gap = isinstance(self._start, int) and welcome.offset > self.offset
             problem = f"bytes {self.offset} to {welcome.offset} are gone" if gap else ""
             self.offset = self._start = welcome.offset
+            self.holds = welcome.holds
             return [Chunk(self.offset, b"", problem=problem)]
         if kind == terminal.PING:
             link.send(terminal.pong(body), now() + SEND_S)
         elif kind == terminal.NOTICE:
             said = json.loads(body)
+            if said.get("kind") == "control":
+                self.holds = bool(said.get("holds"))
             return [Chunk(self.offset, b"", problem=str(said.get("detail") or said.get("kind")))]
         elif kind == terminal.EXIT:
             self.outcome = Outcome(json.loads(body))
@@ -264,6 +278,12 @@ class Attachment:
             self._link.send(frames, now() + SEND_S)
         except LinkBroken as error:
             raise Unavailable(f"the link to job {self.job.name} broke: {error}") from error
+
+    def take(self) -> None:
+        """Take control from whoever has it. `holds` tells when the runner knows. Raises Unavailable, Denied."""
+        if self.info is None:
+            raise Unavailable(f"there is no attachment to job {self.job.name} now")
+        self.job.session.take(self.info.id)
 
     def detach(self) -> None:
         """Leave; the work goes on. Safe to call twice."""

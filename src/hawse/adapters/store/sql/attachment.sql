@@ -2,7 +2,7 @@
 
 -- columns: attachment
 id, session, job, who, "where", mode, state, created_at, link_at, cursor, version, detached_at, reason, holds, fence,
-active_at, detached_by, via
+active_at, typed_at, detached_by, via
 
 -- name: attachment_by_id
 SELECT {attachment} FROM attachments WHERE id = :id
@@ -20,12 +20,12 @@ SELECT {attachment} FROM attachments WHERE state = 'stale' ORDER BY link_at, id 
 -- name: attachment_insert
 INSERT INTO attachments ({attachment})
 VALUES (:id, :session, :job, :who, :where, :mode, :state, :created_at, :link_at, :cursor, :version, :detached_at, :reason,
-    :holds, :fence, :active_at, :detached_by, :via)
+    :holds, :fence, :active_at, :typed_at, :detached_by, :via)
 
 -- name: attachment_update
 UPDATE attachments SET who = :who, "where" = :where, mode = :mode, state = :state, link_at = :link_at,
     cursor = :cursor, version = version + 1, detached_at = :detached_at, reason = :reason,
-    holds = :holds, fence = :fence, active_at = :active_at, detached_by = :detached_by
+    holds = :holds, fence = :fence, active_at = :active_at, typed_at = :typed_at, detached_by = :detached_by
 WHERE id = :id AND version = :version
 
 -- name: attachment_remove

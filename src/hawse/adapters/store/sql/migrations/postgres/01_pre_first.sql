@@ -83,6 +83,7 @@ CREATE TABLE attachments (
     holds boolean NOT NULL,
     fence bigint NOT NULL CHECK (fence >= 0),
     active_at double precision,
+    typed_at double precision,
     detached_by text COLLATE "C" NOT NULL,
     via text COLLATE "C",
     CHECK ((state = 'detached') = (detached_at IS NOT NULL))

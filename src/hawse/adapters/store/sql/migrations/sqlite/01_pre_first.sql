@@ -84,6 +84,7 @@ CREATE TABLE attachments (
     holds INTEGER NOT NULL CHECK (holds IN (0, 1)),
     fence INTEGER NOT NULL CHECK (fence >= 0),
     active_at REAL,
+    typed_at REAL,
     detached_by TEXT NOT NULL,
     via TEXT,
     CHECK ((state = 'detached') = (detached_at IS NOT NULL))
