@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from hawse.domain.attachment import Attachment, Mode, S
 from hawse.domain.errors import Problem
+from hawse.domain.event import Event
 from hawse.domain.grant import ROLES, Capability, Role
 from hawse.domain.policy import Attach
 from hawse.ports.launcher import Quiet
@@ -125,6 +126,7 @@ class SharingSimulation:
         self.could_until: dict[tuple[str, str], float] = {}  # (who, job): when he last had job:control
         self.held_until: dict[str, float] = {}  # attachment: when it last had control of its job
         self.changes = 0  # of control
+        self.seen_seq = 0  # of the session's events
 
     async def run(self, *, steps: int) -> None:
         """All steps, the invariant after each. Raises AssertionError with the seed."""
@@ -285,10 +287,18 @@ class SharingSimulation:
 
         for key in await self.world.store.read(query):
             self.could_until[key] = self.clock.now()
+        for event in await self.world.store.read(self._news):
+            self.seen_seq = event.seq
+            if event.noun == "attachment" and event.after.get("holds"):
+                self.changes += 1
+            elif event.noun == "attachment" and event.before.get("holds"):
+                self.held_until[event.object] = event.time  # between two steps, too
         for one in await self._living():
             if one.holds:
-                self.changes += one.id not in self.held_until
                 self.held_until[one.id] = self.clock.now()
+
+    def _news(self, view: View) -> list[Event]:
+        return view.events(view.session_named("default", SESSION).id, after=self.seen_seq)
 
     async def _check(self, new: list[Bytes], number: int) -> None:
         await self._note_who_can()
