@@ -22,6 +22,7 @@ from hawse.domain.effect import (
     CutAttachment,
     ForgetRunner,
     RemoveHistory,
+    SendNotice,
     SignalJob,
     StartJob,
     StopJob,
@@ -34,9 +35,12 @@ from hawse.ports.launcher import Start
 from hawse.ports.store import Order, Pending, Unit, View
 from hawse.services import deadline
 from hawse.services import grant as grants
+from hawse.services import notice as notices
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
 from hawse.services.clock import watch_others
+from hawse.services.courier import Courier
+from hawse.services.patience import BACK_OFF_S, until_available
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -48,8 +52,10 @@ EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
 CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
+EVENTS_AT_ONCE = 64  # whose notices are made in one transaction
 CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
-BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
+NOTICES = "notices"  # of all events that are to be told
+STORE_ONLY = {CheckClock: CLOCKS, SendNotice: NOTICES}  # effects that need nothing but the store
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
 ANSWERS_KEPT_S = 86400.0
@@ -63,6 +69,7 @@ class Reconciler:
         self.world = world
         self.retention_s = retention_s
         self.adopted = asyncio.Event()
+        self.courier = Courier(world)
 
     async def run(self) -> None:
         """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
@@ -71,10 +78,12 @@ class Reconciler:
             group.create_task(self._adoption())
             group.create_task(self._effects())
             group.create_task(self._deadlines())
+            group.create_task(self.courier.run())
 
     async def _adoption(self) -> None:
         await self._adopt()
         self.adopted.set()
+        await self.courier.watch(None)
 
     # -- adoption
     # -----------------------------------------------------------------------------------------------------------
@@ -135,8 +144,8 @@ class Reconciler:
     async def _effects(self) -> None:
         """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else.
 
-        Until all jobs are adopted, only clocks are checked: a runner that is hard to find must not keep a lease from
-        ending in time.
+        Until all jobs are adopted, only clocks are checked and people told: a runner that is hard to find must not keep
+        a lease from ending in time.
         """
         busy: set[str] = set()
         nudge, room = asyncio.Event(), asyncio.Semaphore(JOBS_AT_ONCE)
@@ -170,8 +179,13 @@ class Reconciler:
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
         clocks = [pending for pending in found if isinstance(pending.effect, CheckClock)]
-        for pending in clocks if len(clocks) > CLOCKS_FIRST or not is_ready else found:
-            key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
+        if len(clocks) > CLOCKS_FIRST:
+            found = clocks
+        for pending in found:
+            shared = STORE_ONLY.get(type(pending.effect))
+            if not is_ready and shared is None:
+                continue
+            key = getattr(pending.effect, "job", pending.session) if shared is None else shared
             if key not in busy:
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
@@ -197,11 +211,36 @@ class Reconciler:
             if key == CLOCKS:  # they wait for nothing but the store, which commits many at once
                 await self._each(queue, lambda pending: self._in_order([pending]))
                 return
+            if key == NOTICES:
+                for at in range(0, len(queue), EVENTS_AT_ONCE):
+                    await self._tell(queue[at : at + EVENTS_AT_ONCE])
+                return
             async with room:
                 await self._in_order(queue)
         finally:
             busy.discard(key)
             nudge.set()
+
+    async def _tell(self, queue: list[Pending]) -> None:
+        """Make the notices of these events; the courier sends them."""
+        try:
+            look = await self._until_available(lambda: notices.make(self.world, queue))
+        except Problem as problem:
+            if len(queue) > 1:  # one event that cannot be told must not hold up the others
+                for pending in queue:
+                    await self._tell([pending])
+                return
+            self.world.effect_meter(NAMES[SendNotice]).put_off += 1
+            log.error("the notices of session %s put off: %s", queue[0].session, problem)
+            await self._put_off([queue[0].id], queue[0].attempts)
+            return
+        for pending in queue:
+            self.world.effect_meter(NAMES[SendNotice]).lag_s.observe(
+                max(0.0, self.world.clock.now() - pending.due_at)
+            )
+        self.courier.wake()
+        if self.adopted.is_set() and (look is None or look):
+            await self.courier.watch(look)
 
     async def _in_order(self, queue: list[Pending]) -> None:
         """The effects on one job, one after the other; a failure puts off the rest with it."""
@@ -380,23 +419,8 @@ class Reconciler:
         return await self._until_available(lambda: self.world.store.write(verb))
 
     async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The store may be away for a while (full disk, restart of a database): wait for it, saying so.
-
-        Raises Problem when trying again would not help.
-        """
-        pause, waiter = iter(BACK_OFF_S), object()
-        try:
-            while True:
-                try:
-                    return await work()
-                except Problem as problem:
-                    if not problem.retry:
-                        raise
-                    log.warning("the store is not available, trying again: %s", problem)
-                    self.world.troubles.note(waiter, problem.detail, self.world.clock)
-                await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
-        finally:
-            self.world.troubles.over(waiter)
+        """See services/patience.py. Raises Problem when trying again would not help."""
+        return await until_available(self.world, work)
 
 
 def _concerns(job: Job) -> dict[str, str]:

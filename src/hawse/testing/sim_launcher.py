@@ -21,6 +21,7 @@ class SimLauncher:
         self._random = rng
         self.trouble = trouble
         self._followed: dict[tuple[str, int], SimRunner] = {}
+        self.watched: dict[str, float] = {}
         self._lost: list[Report] = []
         self._sweeping: set[tuple[str, int]] = set()
         self._news = asyncio.Event()
@@ -118,6 +119,9 @@ class SimLauncher:
     async def cut(self, job: str, attachment: str, *, reason: str, message: str) -> None:
         await self._line()
         self.host.unlink(job, attachment, reason)
+
+    async def watch(self, job: str, *, quiet_s: float) -> None:
+        self.watched[job] = quiet_s
 
     async def forget(self, job: str, attempt: int) -> None:
         await self._line()

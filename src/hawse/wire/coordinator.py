@@ -105,5 +105,6 @@ class CoordinatorHalf:
         return terminal.message(terminal.REPORT_ACK, seq=seq)
 
     def command(self, id: int, verb: str, /, **values: Any) -> bytes:
-        """COMMAND. verb: stop (grace_s), signal (signal), detach (attachment, reason, message), forget."""
+        """COMMAND. verb: stop (grace_s), signal (signal), detach (attachment, reason, message), watch
+        (quiet_s), forget."""
         return terminal.message(terminal.COMMAND, id=id, verb=verb, **values)
