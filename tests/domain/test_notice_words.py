@@ -17,7 +17,7 @@ from hawse.domain.grant import Grant, Role
 from hawse.domain.ids import AttachmentId, GrantId, JobId, SessionId
 from hawse.domain.job import Job, Outcome, OutcomeKind
 from hawse.domain.notice import Kind
-from hawse.domain.notice_words import TOLD, Facts, Words, words_of
+from hawse.domain.notice_words import SIGNALS, TOLD, Facts, Words, words_of
 
 SESSION = sessions.created(id=SessionId("s"), project="p", alias="train", owner="uid:1", now=1.0)
 
@@ -55,7 +55,7 @@ def test_the_start_of_a_job_names_how_to_come() -> None:
         (exited(0), {}, Kind.JOB_ENDED, "train/main has ended: exit code 0"),
         (exited(3), {}, Kind.JOB_FAILED, "train/main failed: exit code 3"),
         (exited(3), {"stop_reason": "asked"}, Kind.JOB_ENDED, "train/main has ended: exit code 3"),
-        (Outcome(OutcomeKind.SIGNALLED, signal=9), {}, Kind.JOB_FAILED, "train/main failed: killed by signal 9"),
+        (Outcome(OutcomeKind.SIGNALLED, signal=9), {}, Kind.JOB_FAILED, "train/main failed: killed by SIGKILL"),
         (Outcome(OutcomeKind.LOST, cause="the host was restarted"), {}, Kind.JOB_LOST,
          "train/main was lost: the host was restarted"),
         (Outcome(OutcomeKind.FAILED, code=127, cause="command not found: mak"), {}, Kind.JOB_FAILED,
@@ -67,6 +67,12 @@ def test_the_end_of_a_job(outcome: Outcome, fields: dict[str, Any], kind: Kind, 
     assert (words.kind, words.subject, words.command) == (kind, subject, "hawse logs train/main")
     assert words.job == "main"
     assert words.detail["exit_code"] == outcome.exit_code
+
+
+def test_signals_have_their_names() -> None:
+    import signal
+
+    assert all(signal.Signals(number).name == name for number, name in SIGNALS.items())
 
 
 def test_a_loss_is_told_once() -> None:
@@ -135,12 +141,13 @@ def test_who_lost_his_place_is_told_by_whom() -> None:
         assert told("attachment.detached", None, {"reason": reason.value}, job=job(), attachment=gone) is None
 
 
-def test_who_lost_control_is_told() -> None:
-    words = told("attachment.control_taken", by="uid:3", job=job(), attachment=attachment(), detail={"from": "uid:2"})
-    assert (words.whom, words.subject) == ("uid:2", "uid:3 took control of train/main")
-    words = told("attachment.control_taken", by="uid:3", job=job(), attachment=attachment(holds=False))
-    assert words.whom == "uid:2", "the attachment that lost it"
+def test_who_lost_control_to_another_is_told() -> None:
     taker = attachment("uid:3", holds=True)
+    detail = {"from": "a", "from_who": "uid:2"}
+    words = told("attachment.control_taken", by="uid:3", job=job(), attachment=taker, detail=detail)
+    assert (words.whom, words.subject) == ("uid:2", "uid:3 took control of train/main")
+    assert words.command == "hawse take train/main"
+    assert told("attachment.control_taken", by="uid:2", job=job(), attachment=taker, detail=detail) is None, "his own"
     assert told("attachment.control_taken", by="uid:3", job=job(), attachment=taker) is None, "nobody had it"
 
 

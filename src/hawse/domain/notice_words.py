@@ -22,6 +22,11 @@ from hawse.domain.session import Session
 
 SUBJECT_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 2000
+# The ones that people meet. Source: asm-generic/signal.h of Linux; the domain knows no system, so not Python's names.
+SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+    10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU",
+}  # fmt: skip
 EVERYBODY = ""  # who may see the session (and the job, where there is one)
 
 
@@ -194,12 +199,8 @@ def _detached(facts: Facts) -> Words | None:
 
 
 def _control_taken(facts: Facts) -> Words | None:
-    """detail says whom it was taken from; else it is the attachment itself that lost it."""
-    event, attachment = facts.event, facts.attachment
-    loser = str(event.detail.get("from", ""))
-    if not loser and attachment is not None and not attachment.holds:
-        loser = attachment.who
-    by = str(event.detail.get("by", "")) or event.by
+    """`detail.from_who` had it. Who takes it from a terminal of his own needs no word; where nobody had it, nobody."""
+    by, loser = facts.event.by, str(facts.event.detail.get("from_who", ""))
     if not loser or by == loser:
         return None
     label = _label(facts)
@@ -280,7 +281,7 @@ def _how(outcome: Outcome) -> str:
         case OutcomeKind.EXITED:
             return f"exit code {outcome.exit_code}"
         case OutcomeKind.SIGNALLED:
-            return f"killed by signal {outcome.signal}"
+            return f"killed by {SIGNALS.get(outcome.signal or 0, f'signal {outcome.signal}')}"
         case OutcomeKind.FAILED:
             return outcome.cause or "it could not be started"
         case OutcomeKind.LOST:

@@ -387,15 +387,15 @@ def log(failed: bool, waiting: bool, channel: str, last: int, as_json: bool, con
 
 
 def _print_log(found: list[NoticeInfo], names: dict[str, str], *, ids: bool) -> None:
-    """ids: with what to send one again, and how often it was tried."""
+    """ids: with what to send one again, and how often it was tried; all are in the same state then."""
     from hawse.cli.table import table
     from hawse.cli.words import moment
 
     rows = []
     for one in found:
-        row = (moment(one.created_at), names.get(one.channel, "-"), one.state)
-        rows.append((*row, one.id, str(one.attempts), _told(one)) if ids else (*row, one.kind, _told(one)))
-    table(("TIME", "CHANNEL", "IS", *(("ID", "TRIES") if ids else ("KIND",)), "WHAT"), rows)
+        row = (moment(one.created_at), names.get(one.channel, "-"))
+        rows.append((*row, str(one.attempts), one.id, _told(one)) if ids else (*row, one.state, one.kind, _told(one)))
+    table(("TIME", "CHANNEL", *(("TRIES", "ID") if ids else ("IS", "KIND")), "WHAT"), rows)
 
 
 def _told(notice: NoticeInfo) -> str:
@@ -408,7 +408,9 @@ def _told(notice: NoticeInfo) -> str:
 @json_option
 @connected()
 def test(name: str, no_wait: bool, as_json: bool, connection: Connection) -> int:
-    """Send a test notice over a channel and tell how it went; exits with 1 when it was not taken.
+    """Send a test notice over a channel and tell how it went.
+
+    Exits with 1 when it was not taken.
 
     \b
     hawse notify test mail
@@ -446,7 +448,9 @@ def _outcome(notice: NoticeInfo, name: str, as_json: bool, no_wait: bool) -> int
 @json_option
 @connected()
 def send_again(id: str, no_wait: bool, as_json: bool, connection: Connection) -> int:
-    """Send a notice that was given up, was withdrawn, or waits for its next try: now, with the same id.
+    """Send a notice now that was not sent, with the same id.
+
+    It was given up, was withdrawn, or waits for its next try. Exits with 1 when it was not taken again.
 
     \b
     hawse notify send-again 01a20889-bacf-7c96-9dbd-f25e812b4462
