@@ -50,6 +50,7 @@ class Job:
         self.process: process.Process | None = None
         self.outputs: dict[int, int] = {}
         self.outputs_ended: Callable[[], None] = _nothing
+        self.stirred: Callable[[], None] = _nothing  # soon after the first byte of a burst
         self.size = order.tty or (0, 0)
         self.has_terminal = order.tty is not None
         self.takes_input = self.has_terminal or order.stdin == "open"
@@ -197,6 +198,7 @@ class Job:
     def _index_due(self) -> None:
         self._index_timer = None
         self.relay.calm_until = 0  # the next burst starts the timer again
+        self.stirred()
         self._index()
         if self.log.indexed < self.log.end and not self.log.fault:
             self._index_timer = self.loop.after(self.limits.index_s, self._index_due)
