@@ -279,13 +279,11 @@ class Log(Tail):
 
         Raises OSError: no descriptor is left; then nothing has changed.
         """
-        own: list[int] = []
+        log = os.dup(self.fd)
         try:
-            for fd in (self.fd, self._index_fd):
-                own.append(os.dup(fd))
+            own = [log, os.dup(self._index_fd)]
         except OSError:
-            for fd in own:
-                os.close(fd)
+            os.close(log)
             raise
         late, self._sync_later = self._sync_later, []
         return late + own, late + own
