@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hawse.wire.order import Order
 
 SYNC_BACKLOG_MAX = 32  # closed segments that wait for their sync
+LINE_BYTES = 4096  # looked through for the first whole line of a newcomer
 END_OF_FILE = b"\x04"  # VEOF, what Ctrl-D types
 
 
@@ -408,8 +409,10 @@ class Job:
         first = max(log.start, log.end - TAIL_BYTES)
         if first == log.start:
             return first
-        data = os.pread(log.fd, 4096, first - log.start)
-        return first + data.find(b"\n") + 1
+        with LogReader(log.directory) as reader:  # not the log's own descriptor: after the end it is closed
+            piece = reader.read(first, bytes_max=LINE_BYTES)
+        at = piece.data.find(b"\n") + 1
+        return first + at if piece.spans and piece.spans[0][0] == first and at <= piece.spans[0][1] else first
 
     def restore(self) -> Restore:
         """What a newcomer's terminal is told first. Index and tracker are brought up to date for it."""

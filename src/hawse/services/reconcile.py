@@ -80,6 +80,7 @@ class Reconciler:
             group.create_task(self._effects())
             group.create_task(self._deadlines())
             group.create_task(self.courier.run())
+            group.create_task(self._drop_answers())
 
     # -- adoption
     # -----------------------------------------------------------------------------------------------------------
@@ -372,7 +373,7 @@ class Reconciler:
     # ----------------------------------------------------------------------------------------------------------
 
     async def _deadlines(self) -> None:
-        """Links that stayed away, old answers, history whose retention is over. Each is decided from stored times."""
+        """Links that stayed away, history whose retention is over. Each is decided from stored times."""
         count = 0
         while True:
             now = self.world.clock.now()
@@ -402,8 +403,12 @@ class Reconciler:
         old = await self._reading(lambda view: view.session_ids_ended_before(now - self.retention_s, 100))
         for session in old:
             await self._remove(session)
-        if old:
-            await self._writing(lambda unit: unit.drop_answers_before(now - ANSWERS_KEPT_S))
+
+    async def _drop_answers(self) -> None:
+        """First answers to request ids that are too old to be asked for again."""
+        while True:
+            await self._writing(lambda unit: unit.drop_answers_before(self.world.clock.now() - ANSWERS_KEPT_S))
+            await self.world.clock.sleep(HOUSEKEEPING_S)
 
     async def _remove(self, session: str) -> None:
         """Logs first: a crash between the two leaves a session that is removed again, never files without a session."""
