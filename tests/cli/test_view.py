@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 from fake_runner import FakeJob, FakeRunner, exit_frame, welcome
 
 from hawse.cli.attach.keys import Keys
-from hawse.cli.attach.outcome import run_end
+from hawse.cli.attach.outcome import attached_end, run_end
 from hawse.cli.attach.view import CLOSED, CUT, ENDED, View
-from hawse.domain.errors import Broken
+from hawse.domain.errors import Broken, Fenced
 from hawse.wire import terminal
 from hawse.wire.frame import frame
 
@@ -113,6 +113,20 @@ def test_somebody_cuts_it(tmp_path, capfd):
         assert shown.run() == CUT
     assert run_end(shown, CUT) == 1
     assert "detached from s/job (by ann); it goes on" in capfd.readouterr().err
+
+
+@pytest.mark.requirement("S5.3")
+def test_one_that_was_detached_while_its_link_was_broken_does_not_come_back(tmp_path, capfd):
+    with FakeRunner(tmp_path / "r", [lambda hello: welcome(0) + part(0, 5)]) as runner:
+        job = FakeJob(runner, LOG, links=5)
+        job.fenced = Fenced("attachment a1 has ended")
+        job.fenced.facts = {"reason": "stolen", "message": "ann (pts/7) took its place"}
+        shown = view(job)
+        assert shown.run() == CUT
+        assert job.resumed == [None, "a1"], "asked once, and never again"
+    assert attached_end(shown, CUT) == 1
+    told = "[detached from s/job: ann (pts/7) took its place; return with: hawse attach s/job]"
+    assert told in capfd.readouterr().err
 
 
 def test_gaps_and_notices_are_told(tmp_path, capfd):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from hawse.client.find import Endpoint
 from hawse.client.records import Admission, Chunk, JobInfo
+from hawse.domain.errors import Problem
 from hawse.wire import terminal
 from hawse.wire.frame import FrameReader
 
@@ -87,6 +88,7 @@ class FakeJob:
         self.log = log
         self.links = links
         self.is_over = False
+        self.fenced: Problem | None = None  # what somebody who goes on after a broken link is told
         self.resumed: list[str | None] = []
         self.info = JobInfo({"id": "j", "name": "job", "state": "running"})
         self._outcome = outcome or {"kind": "exited", "code": 0}
@@ -100,6 +102,8 @@ class FakeJob:
         self, mode: str, *, where: str = "", resume: str | None = None, policy: str | None = None
     ) -> Admission:
         self.resumed.append(resume)
+        if resume is not None and self.fenced is not None:
+            raise self.fenced
         ended = self.links == 0
         if ended:
             self.info = JobInfo({"id": "j", "name": "job", "state": "ended", "outcome": self._outcome})

@@ -8,7 +8,7 @@ from fake_runner import FakeJob, FakeRunner, exit_frame, welcome
 
 from hawse.client._async.attachment import Attachment as AsyncAttachment
 from hawse.client._sync.attachment import Attachment
-from hawse.domain.errors import Broken
+from hawse.domain.errors import Broken, Fenced
 from hawse.wire import terminal
 from hawse.wire.frame import frame
 
@@ -107,6 +107,18 @@ def test_a_detach_is_final_and_says_why(tmp_path):
         assert read(attachment) == LOG[:3]
     assert (attachment.reason, attachment.message) == ("stolen", "by somebody")
     assert attachment.outcome is None
+
+
+@pytest.mark.requirement("S5.3")
+def test_one_that_was_detached_while_its_link_was_broken_does_not_come_back(tmp_path):
+    with FakeRunner(tmp_path / "r", [lambda hello: welcome(0) + part(0, 3)]) as runner:
+        job = FakeJob(runner, LOG, links=5)
+        job.fenced = Fenced("attachment a1 has ended")
+        job.fenced.facts = {"reason": "idle", "message": "nothing was typed"}
+        attachment = attached(job)
+        assert read(attachment) == LOG[:3]
+        assert job.resumed == [None, "a1"]
+    assert (attachment.reason, attachment.message) == ("idle", "nothing was typed")
 
 
 def test_a_refused_ticket_is_replaced(tmp_path):

@@ -124,6 +124,29 @@ def test_a_holder_keeps_control_while_its_link_is_away(attempt):
     assert b"evil" not in back.output
 
 
+@pytest.mark.requirement("S5.3")
+def test_who_lost_control_by_a_ticket_is_told_when_it_is_known_how(attempt):
+    """The newcomer's ticket is faster than the word to the runner; who was cut meanwhile hears of that alone."""
+    coordinator = attempt.coordinator()
+    first, stolen = attempt.attach(attachment="a", fence=5), attempt.attach(attachment="s", fence=6)
+    assert stolen.welcome.holds
+    assert coordinator.command("detach", attachment="a", reason="stolen", message="ada took your place")["ok"]
+    first.until_closed()
+    assert first.of(terminal.DETACH)[0][1:] == ("stolen", "ada took your place")
+    assert first.notices("control") == []
+    third = attempt.attach(attachment="t", fence=7)
+    assert third.welcome.holds
+    stolen.type(b"late\n")
+    says(stolen, "no_control")
+    told = coordinator.give(third, fence=7, message="bob took control")
+    assert not told["changed"], "its ticket said so"
+    assert says(stolen, "control")[0]["detail"] == "bob took control"
+    third.type(b"now\n")
+    third.until_output(b"got now")
+    assert third.notices("control") == []
+    assert b"late" not in third.output
+
+
 def test_a_new_attempt_begins_with_what_was_known(bare_rig):
     """A ticket of before must not give control that was lost since then."""
     bare_rig.start_parent()

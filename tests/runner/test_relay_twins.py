@@ -332,7 +332,24 @@ def test_typing_and_output_need_no_handler(poller):
     assert os.read(poller.bench.job_in, 100) == b"ls\r"
     assert len(poller.client.recv(1000)) == 24
     assert poller.bench.attachments[0].cursor == 10
-    assert poller.conn.given == []
+    assert poller.conn.given == [], "no Python for a keystroke"
+    assert 0 <= time.monotonic_ns() - poller.bench.attachments[0].typed_ns < 10**9, "but when it was is noted"
+    assert 0 <= time.monotonic_ns() - poller.bench.relay.log.printed_ns < 10**9
+
+
+def test_who_is_not_the_typist_is_never_served_here(poller):
+    poller.bench.relay.typist = poller.bench.attachments[1]
+    for _ in range(3):
+        poller.client.send(frame(INPUT, b"evil"))
+        assert poller.poll() == [(poller.fd, 1)], "its handler decides"
+    with pytest.raises(BlockingIOError):
+        os.read(poller.bench.job_in, 100)
+    assert poller.bench.attachments[0].typed_ns == 0
+
+
+def test_only_attachments_type(poller):
+    with pytest.raises(TypeError):
+        poller.poller.shortcut_input(poller.fd, poller.bench.relay, object(), poller.conn, poller.unfinished)
 
 
 def test_every_split_of_a_frame_goes_to_the_connection(poller):

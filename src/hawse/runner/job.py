@@ -126,7 +126,7 @@ class Job:
         if status == ENDED:
             self._close_output(fd)
         elif status != REFUSED and self.roster is not None and self.roster.behind:
-            self.roster.watch_slow()
+            self.roster.slow.watch()
             if not self._is_last and self.roster.must_pace():
                 self._pace()
         self.relay.calm_until = self.log.indexed + int(self.limits.index_bytes)

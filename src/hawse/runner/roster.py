@@ -13,6 +13,7 @@ from hawse.runner.admission import Admission, Refusals
 from hawse.runner.attachment import Attachment, History
 from hawse.runner.peer import peer_uid
 from hawse.runner.restore import outside
+from hawse.runner.slow import Slow
 from hawse.runner.token import Token
 from hawse.wire import terminal
 from hawse.wire.errors import Malformed, TicketRefused, WireError
@@ -55,6 +56,8 @@ class Roster:
         self.outcome: dict[str, Any] | None = None
         self.token = Token(order.holder, order.fence)
         self.activity = Activity(relay.log)
+        self.slow = Slow(loop, limits, self.behind, cut=self._too_slow)
+        self._loser = ""  # who lost control by somebody's ticket, until the coordinator says how
         self._report = report
         self._changed = changed
         self._admission = Admission(
@@ -86,7 +89,7 @@ class Roster:
             self._drop(older)
             self._farewell(older, terminal.detach("replaced", "this attachment was linked again from elsewhere"))
         if ticket.fence:
-            self.give_control(ticket.attachment, ticket.fence, ticket.who)
+            self._move_control(ticket.attachment, ticket.fence, ticket.who)
         attachment = self._welcome(connection, hello, ticket, cursor, older)
         self._report("attached", attachment=attachment.id, mode=attachment.mode, cursor=attachment.cursor)
 
@@ -164,18 +167,25 @@ class Roster:
 
         who: it, in words. words: how that came, for who loses it. What was typed before goes to the job in its order.
         """
+        moved = self._move_control(id, fence, who)
+        if fence != self.token.fence:
+            return False
+        loser, self._loser = self.present.get(self._loser), ""
+        if loser is not None:
+            loser.connection.say(terminal.notice("control", words or self.token.words, holds=0, who=who))
+        if moved and id in self.present:
+            self.present[id].connection.say(terminal.notice("control", "you have control", holds=1, who=who))
+        return moved
+
+    def _move_control(self, id: str, fence: int, who: str) -> bool:
+        """Nobody is told yet: whose ticket did this knows it, and of who loses control the coordinator knows more."""
         before = self.token.holder
         if not self.token.change(id, fence, who):
             return False
         for one in self.present.values():
             one.told_refused = False  # who has control is told anew
+        self._loser = before if before != id else ""
         self._seat()
-        loser, winner = self.present.get(before), self.present.get(id)
-        if loser is not winner:
-            if loser is not None:
-                loser.connection.say(terminal.notice("control", words or self.token.words, holds=0, who=who))
-            if winner is not None:
-                winner.connection.say(terminal.notice("control", "you have control", holds=1, who=who))
         return True
 
     def _holds(self, attachment: Attachment) -> bool:
@@ -310,34 +320,7 @@ class Roster:
             return False
         return time.monotonic() - one.connection.progress_at < self.limits.pace_s
 
-    def watch_slow(self) -> None:
-        """Start the clock of those who are very far behind."""
-        for one in self.behind:
-            if not one.slow_timer and one.behind_bytes > self.limits.slow_bytes:
-                self._start_clock(one)
-
-    def _start_clock(self, attachment: Attachment) -> None:
-        attachment.slow_timer = True
-        allowed = self._allowed_s(attachment)
-        passed = time.monotonic() - attachment.connection.progress_at
-        self.loop.after(max(0.01, allowed - passed), lambda: self._slow_due(attachment))
-
-    def _allowed_s(self, attachment: Attachment) -> float:
-        return self.limits.follow_s if attachment.mode == "read" else self.limits.slow_s
-
-    def _slow_due(self, attachment: Attachment) -> None:
-        attachment.slow_timer = False
-        if self.present.get(attachment.id) is not attachment or attachment not in self.behind:
-            return
-        if attachment.behind_bytes <= self.limits.slow_bytes:
-            return
-        stalled_s = time.monotonic() - attachment.connection.progress_at
-        if stalled_s < self._allowed_s(attachment):
-            self._start_clock(attachment)
-            return
-        detail = (
-            f"nothing was read for {stalled_s:.0f} s and {attachment.behind_bytes} bytes wait; come back at the cursor"
-        )
+    def _too_slow(self, attachment: Attachment, detail: str) -> None:
         self._leave(attachment, "slow")
         self._farewell(attachment, terminal.notice("slow", detail, cursor=attachment.cursor))
 

@@ -124,8 +124,8 @@ def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
                     text += f"; {len(away)} away since {duration(now - min(one.link_at for one in away))}"
             case "control":
                 text = ", ".join(clock.holders) or "nobody types"
-                if passes := _running(clock, now, "passes to who waits"):
-                    text += f"; if silent, {passes}"
+                if passes := _running(clock, now, "to who waits, at the earliest"):
+                    text += f"; passes, if silent, {passes}"
             case "lease":
                 text = clock_left(session, now)
             case "connect_by":
@@ -134,7 +134,7 @@ def _clocks(session: SessionInfo, now: float) -> list[tuple[str, str]]:
                 then = "it ends" if clock.then == "end" else "its jobs get a signal"
                 text = _running(clock, now, f"nobody is attached; {then}") or "does not run"
             case "idle":
-                text = _running(clock, now, "who stays idle is detached") or "does not run"
+                text = _running(clock, now, "who is idle is detached, at the earliest") or "does not run"
             case "allocation":
                 text = "none: this machine, no limit"
             case _:
