@@ -128,7 +128,7 @@ def test_control_passes_on_when_its_holder_goes(in_lab, how) -> None:
         last = await come(lab, where="pts/3")
         if how == "verb":
             await verbs.detach(lab.world, ME, "a", first.id)
-            await asyncio.sleep(1)
+            await asyncio.sleep(3)  # two words to the runner, each half a second on its way at most
         else:
             lab.host.unlink(first.job, first.id, how)
             await asyncio.sleep(1)
