@@ -219,7 +219,7 @@ def type_of(schema: Json) -> str:
 def python_page() -> str:
     """The synchronous API; its asyncio twin has the same names."""
     import hawse
-    from hawse.client import api, records
+    from hawse.client import api, records, records_notices
 
     parts = [
         "# Python\n\n",
@@ -234,11 +234,12 @@ def python_page() -> str:
     doors = {name: getattr(hawse, name) for name in sorted(hawse.__all__)}
     parts += [_function(f"hawse.{name}", one, level="##") for name, one in doors.items() if inspect.isfunction(one)]
     parts.append("# Objects\n\n")
-    parts += [_class(kind) for kind in (api.Server, api.Session, api.Job, api.Attachment)]
+    parts += [_class(kind) for kind in (api.Server, api.Session, api.Job, api.Attachment, api.Notices)]
     parts += ["# Records\n\n", prose("What was answered, as read-only objects. `raw` has the whole JSON object.")]
-    for _, kind in inspect.getmembers(records, inspect.isclass):
-        if kind.__module__ == records.__name__ and kind is not records.Record:
-            parts.append(_record(kind))
+    for module in (records, records_notices):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if kind.__module__ == module.__name__ and kind is not records.Record:
+                parts.append(_record(kind))
     return "".join(parts)
 
 
@@ -306,7 +307,7 @@ def _record(kind: type) -> str:
 
 def states_page() -> str:
     """The state tables as diagrams and tables; then the errors."""
-    from hawse.domain import attachment, grant, job, session
+    from hawse.domain import attachment, grant, job, notice, session
 
     parts = [
         "# States and errors\n\n",
@@ -317,7 +318,7 @@ def states_page() -> str:
     ]
     for noun, module, moves in (
         ("Session", session, session.SESSION), ("Job", job, job.JOB), ("Attachment", attachment, attachment.ATTACHMENT),
-        ("Grant", grant, grant.GRANT),
+        ("Grant", grant, grant.GRANT), ("Notice", notice, notice.NOTICE),
     ):  # fmt: skip
         parts.append(f"# {noun}\n\n{prose((inspect.getdoc(getattr(module, noun)) or '').partition(chr(10))[0])}")
         parts += [diagram(moves, module.START, module.FINAL), _moves(moves)]
@@ -408,6 +409,7 @@ KINDS = {
     "job.lost": "its runner died, and what the job left behind (`left_behind`) is being ended",
     "job.restarted": "its runner or host died, and it is started again as its next attempt",
     "job.retried": "it failed, and is started again at `start_at`, as its next attempt",
+    "job.waits": "its output is quiet and its program reads the terminal; looked for where somebody is told of it",
     "job.ended": "it exited, was killed, never ran, or was lost; `outcome` says which",
     "attachment.created": "somebody got a ticket for a job's terminal",
     "attachment.linked": "their link to the job's runner is there",

@@ -80,6 +80,8 @@ class Pretender:
     async def activity(self, job: str) -> dict[str, Quiet]:
         return {}
 
+    async def watch(self, job: str, *, quiet_s: float) -> None: ...
+
     async def forget(self, job: str, attempt: int) -> None: ...
 
     def address(self, job: str) -> str:

@@ -47,7 +47,17 @@ REQUESTS = {
     "make_link": ("POST", "{s}/links", {}),
     "unshare": ("DELETE", "{s}/grants/uid:78", None),
     "redeem_link": ("POST", "/v1/links/redeem", {"secret": f"{ID}.x"}),
+    "add_channel": ("POST", "/v1/channels", {"means": "webhook", "settings": {"url": "http://127.0.0.1:9/"}}),
+    "list_channels": ("GET", "/v1/channels", None),
+    "get_channel": ("GET", "/v1/channels/{channel}", None),
+    "change_channel": ("PATCH", "/v1/channels/{channel}", {"state": "off"}),
+    "remove_channel": ("DELETE", "/v1/channels/{channel}", None),
+    "test_channel": ("POST", "/v1/channels/{channel}/test", None),
+    "list_notices": ("GET", "/v1/notices", None),
+    "get_notice": ("GET", "/v1/notices/{notice}", None),
+    "send_notice_again": ("POST", "/v1/notices/{notice}/send", None),
 }
+ONE_S_OWN = {"list_sessions", "add_channel", "list_channels", "list_notices"}  # everybody may; others' are not there
 
 
 @asynccontextmanager
@@ -84,12 +94,15 @@ def test_each_cell_of_the_table(rest, role):
         for verb in VERBS:
             async with shared(rest, uid, only="uid:0", **grants, u78="observer") as (_, me, base, watcher, (user,)):
                 method, path, body = REQUESTS[verb.name]
-                may = role in allowed(verb) if verb.needs else verb.name == "list_sessions"
+                other = await me.ask("POST", *REQUESTS["add_channel"][1:])
+                notice = await me.ask("POST", f"/v1/channels/{other.json['id']}/test")
+                ids = {"channel": other.json["id"], "notice": notice.json["id"]}
+                may = role in allowed(verb) if verb.needs else verb.name in ONE_S_OWN
                 if verb.name == "take_control" and may:  # for one's own
                     own = await user.ask("POST", f"{base}/attachments", {"mode": "control"})
                     watcher = own.json["attachment"]["id"]
-                answer = await user.ask(method, path.format(s=base, attachment=watcher), body)
-                wanted = (200, 201, 202) if may else (403,)
+                answer = await user.ask(method, path.format(s=base, attachment=watcher, **ids), body)
+                wanted = (200, 201, 202) if may else (404,) if "{channel}" in path or "{notice}" in path else (403,)
                 assert answer.status in wanted, (verb.name, role, answer.status, answer.body)
                 if verb.needs:
                     events = (await me.ask("GET", f"{base}/events")).json["items"]

@@ -282,6 +282,19 @@ def test_a_controller_that_stops_reading_holds_the_flood_near(rig):
     link.until(lambda: len(link.output) > 3_000_000)  # it goes on as soon as it reads
 
 
+@pytest.mark.parametrize("start", ["screen", "end", 0])
+def test_who_comes_after_the_end_while_another_still_reads_is_let_in(rig, start):
+    """The log is closed by then; its runner waits for the slow one."""
+    attempt = rig.spawn("sh", "-c", "seq 1 300000", limits={"drain_clients_s": 30})
+    slow = attempt.attach("read")
+    assert slow.welcome
+    attempt.ended()
+    late = attempt.attach("read", start=start)
+    assert late.welcome
+    assert late.outcome == {"kind": "exited", "code": 0}
+    assert bytes(late.output[-7:]) == (b"" if start == "end" else b"300000\n")
+
+
 def test_too_many_attachments_are_refused(rig):
     attempt = rig.spawn("sleep", "60", limits={"attachments_max": 2})
     links = [attempt.attach("read"), attempt.attach("read")]

@@ -120,6 +120,19 @@ def test_a_stop_while_the_log_is_blocked_ends_the_job(rig, small_disk):
     assert control.report("exited")["outcome"]["kind"] == "signalled"
 
 
+def test_a_stop_at_once_waits_for_no_room(rig, small_disk):
+    """It is said once: saying it again changes nothing, so the coordinator would not."""
+    limits = {"retry_s": 0.05, "linger_s": 0.2, "drain_s": 0.2, "room_bytes": 300_000}
+    attempt = spawn(rig, small_disk, 500_000, "block", limits=limits)
+    control = attempt.coordinator()
+    link = attempt.attach("watch")
+    small_disk.fill(leave=100 * 1024)
+    link.until(lambda: link.notices("log_blocked"))
+    control.command("stop", grace_s=0)
+    assert control.report("exited")["outcome"]["kind"] == "signalled"
+    assert "not kept" in [one["cause"] for one in control.reports("log")][-1]
+
+
 def test_an_attempt_that_cannot_be_claimed_is_refused(rig, small_disk):
     small_disk.fill()
     values, frame = rig.order(["true"], job_dir=str(small_disk.path / "none"))

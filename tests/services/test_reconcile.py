@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 from tests.services.conftest import ME, Lab, spec
@@ -9,7 +10,7 @@ from tests.services.test_session import long_lived
 
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
-from hawse.domain.errors import NotFound, Unavailable
+from hawse.domain.errors import Clash, NotFound, Unavailable
 from hawse.domain.job import LogState, OnLost, Outcome, OutcomeKind
 from hawse.domain.session import Lease
 from hawse.ports.launcher import Ended, LogChanged, Start
@@ -17,7 +18,7 @@ from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.reconcile import RETENTION_S, Reconciler
 from hawse.services.session import NewSession
-from hawse.services.world import World
+from hawse.services.world import Answered, Request, World
 from hawse.testing.memory_store import MemoryStore
 from hawse.testing.sim import NoLogs
 from hawse.testing.sim_host import SimHost
@@ -43,6 +44,31 @@ def test_history_is_kept_for_its_time_and_then_removed_with_its_logs(in_lab) -> 
         with pytest.raises(NotFound):
             await session_verbs.get(lab.world, ME, view.session.id)
         assert removed == [view.jobs[0].id]
+
+    in_lab(test)
+
+
+def test_first_answers_are_kept_for_a_day_also_where_no_history_is_old(in_lab) -> None:
+    """They would else grow without bound for as long as no session was removed, which is 30 days at least."""
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        me = replace(ME, request=Request(id="one", digest="d", encode=lambda made: (201, b"made")))
+        await session_verbs.create(lab.world, me, NewSession(alias="a", job=spec()))
+
+        async def answered() -> int:
+            try:
+                await session_verbs.create(lab.world, me, NewSession(alias="a", job=spec()))
+            except Answered as answer:
+                return answer.answer.status
+            except Clash:
+                return 0
+            return 1
+
+        await asyncio.sleep(20 * 3600)
+        assert await answered() == 201
+        await asyncio.sleep(6 * 3600)
+        assert await answered() == 0, "it is a new request now, and the name is taken"
 
     in_lab(test)
 

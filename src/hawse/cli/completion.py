@@ -42,6 +42,18 @@ def targets(incomplete: str) -> list[CompletionItem[str]]:
     return _items([(f"{name}/{job.name}", job_state(job)) for job in reversed(jobs)], incomplete)
 
 
+def channels(incomplete: str) -> list[CompletionItem[str]]:
+    """Names of one's channels."""
+    found = _asked("/v1/channels", {"limit": PAGE}, WAIT_S) or {}
+    return _items([(one["name"], f"{one['means']}, {one['state']}") for one in found.get("items", [])], incomplete)
+
+
+def failed_notices(incomplete: str) -> list[CompletionItem[str]]:
+    """Ids of notices that were given up, the newest first."""
+    found = _asked("/v1/notices", {"limit": 100, "state": "failed"}, WAIT_S) or {}
+    return _items([(one["id"], one["subject"]) for one in found.get("items", [])], incomplete)
+
+
 def signals(incomplete: str) -> list[CompletionItem[str]]:
     """Names of signals, with SIG where one began with it."""
     import signal

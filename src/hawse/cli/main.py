@@ -33,6 +33,7 @@ COMMANDS = {
     "share": "Give somebody a role in a session.",
     "unshare": "Take back what somebody may do in a session.",
     "redeem": "Take the role that a link gives.",
+    "notify": "Be told of what happens: webhook, mail, command, desktop.",
     "ls": "List sessions.",
     "show": "Show everything about a session or a job.",
     "logs": "Print what a job printed.",

@@ -21,9 +21,12 @@ from hawse.adapters.clock import SystemClock
 from hawse.adapters.launch.local import LocalLauncher
 from hawse.adapters.launch.parent import Parent
 from hawse.adapters.log.files import LogFiles
+from hawse.adapters.notify.all import notifiers
+from hawse.adapters.people import HostPeople
 from hawse.adapters.store.statements import migrations
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.feed import Feeds
+from hawse.api.rest.groups import groups_of
 from hawse.api.rest.listener import Listener
 from hawse.daemons.folders import listening_socket
 from hawse.daemons.key import kept_key
@@ -34,7 +37,7 @@ from hawse.ports.clock import Clock
 from hawse.ports.store import Store
 from hawse.runner.engine import ENGINE
 from hawse.services.reconcile import Reconciler
-from hawse.services.world import World
+from hawse.services.world import QUIET_S, World
 
 log = logging.getLogger("hawse.coordinator")
 KEY_FILE = "key"
@@ -182,6 +185,20 @@ def lease_s_max(settings: Settings) -> float | None:
     return found
 
 
+def quiet_s(places: Places) -> float:
+    """How long a job is quiet before it is looked at: config.toml, [notices] quiet_s, in seconds. Raises Invalid."""
+    try:
+        with open(places.config_file, "rb") as file:
+            found = tomllib.load(file).get("notices", {}).get("quiet_s", QUIET_S)
+    except FileNotFoundError:
+        return QUIET_S
+    except (OSError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise Invalid(f"{places.config_file} can't be read: {error}") from error
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not 1 <= found <= 3600:
+        raise Invalid(f"{places.config_file}: [notices] quiet_s is a number of seconds from 1 to 3600")
+    return float(found)
+
+
 def made_world(
     store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int], lease_s_max: float | None = None
 ) -> World:
@@ -202,6 +219,10 @@ def made_world(
         owner=f"uid:{os.getuid()}",
         lease_s_max=lease_s_max,
         key=kept_key(f"{places.state}/{KEY_FILE}"),
+        notifiers=notifiers(),
+        people=HostPeople(groups_of),
+        host=socket.gethostname(),
+        quiet_s=quiet_s(places),
     )
 
 

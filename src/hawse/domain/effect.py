@@ -93,9 +93,15 @@ class CheckClock:
 
 @dataclass(frozen=True, slots=True)
 class SendNotice:
-    """Deliver one notice over its channel; the same id is delivered once."""
+    """Make the notices of one event, for every channel that wants one. seq 0: only look which are due, and whose jobs
+    are to be watched for waiting: channels, or a notice, were changed by hand.
 
-    notice: str
+    Sending is not done by the outbox: notices carry their own due times (services/courier.py), so that a channel that
+    hangs holds up nothing else.
+    """
+
+    session: str
+    seq: int = 0
 
 
 Effect = (

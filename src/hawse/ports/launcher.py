@@ -130,7 +130,21 @@ class Refused:
     count: int = 1
 
 
-Report = Started | Ended | Swept | LogChanged | Linked | Unlinked | Links | Refused
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The output of a job that is watched is quiet, and its program reads the terminal.
+
+    pid, command: of that program. at: when it was looked at, Unix seconds; the same one again is the same report.
+    """
+
+    job: str
+    attempt: int
+    pid: int
+    command: str
+    at: float
+
+
+Report = Started | Ended | Swept | LogChanged | Linked | Unlinked | Links | Refused | Waits
 
 
 class Launcher(Protocol):
@@ -190,6 +204,14 @@ class Launcher(Protocol):
         """When the attachments that its runner has now were last active, by id. Its runner is gone: nothing.
 
         Raises Unavailable when the runner lives and can't be reached.
+        """
+        ...
+
+    async def watch(self, job: str, *, quiet_s: float) -> None:
+        """Have a job with a terminal looked at, once its output was quiet for so long, whether it waits for somebody
+        (the report Waits); 0: no more. It holds for this attempt, also when its link breaks and comes back.
+
+        Never fails: a runner that is not reached now, or is older than this, is told later, or never.
         """
         ...
 

@@ -19,6 +19,7 @@ from hawse.domain.grant import Grant
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.meter import StoreMeter
+from hawse.ports.store_notices import NoticeUnit, NoticeView
 
 T = TypeVar("T")
 Row = Session | Job | Attachment | Grant
@@ -87,7 +88,7 @@ class Census:
     due: Mapping[str, tuple[int, float]]
 
 
-class View(Protocol):
+class View(NoticeView, Protocol):
     """Reads, consistent among themselves. Unknown ids raise NotFound."""
 
     def session(self, id: str) -> Session: ...
@@ -156,7 +157,7 @@ class View(Protocol):
         ...
 
     def secret(self, owner: str) -> bytes:
-        """The keyed hash that was kept for a link or token. Raises NotFound."""
+        """The keyed hash that was kept for a link or token; of a channel the secret itself. Raises NotFound."""
         ...
 
     def events(self, session: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
@@ -182,7 +183,7 @@ class View(Protocol):
         ...
 
 
-class Unit(View, Protocol):
+class Unit(View, NoticeUnit, Protocol):
     """Writes of one transaction; it sees its own writes.
 
     NotFound, Conflict, Clash, Invalid and IllegalMove are raised before anything is written: a verb that catches one

@@ -71,6 +71,7 @@ class Ending:
         self.outcome: dict[str, Any] | None = None
         self.left_behind: list[dict[str, Any]] = []
         self.stop_asked = False
+        self.is_hurried = False  # a stop without grace: a full disk is not waited for
         self.is_ended_by_host = False
         self.started_at = time.time()
         self.ended_at = 0.0
@@ -102,6 +103,7 @@ class Ending:
     def stop(self, grace_s: float) -> None:
         """SIGTERM to everything now, SIGKILL after the grace. A shorter grace than before hurries it up."""
         self.stop_asked = True
+        self.is_hurried = self.is_hurried or grace_s <= 0
         if self.phase not in (RUNNING, SWEEPING):
             if self.job.log_state == "blocked":
                 self.job.give_up_output()
@@ -228,16 +230,17 @@ class Ending:
             self._within(DRY_AGAIN_S, self._look_whether_dry)
 
     def _drain_due(self) -> None:
-        if self.job.log_state == "blocked" or self.job.relay.kept:
+        if (self.job.log_state == "blocked" or self.job.relay.kept) and not self.is_hurried:
             self._within(self.limits.drain_s, self._drain_due)  # nothing is lost for a full disk
         else:
             self.job.give_up_output()
 
     def _outputs_ended(self) -> None:
         if self.phase == DRAINING:
-            if self.job.relay.kept:
+            if self.job.relay.kept and not self.is_hurried:
                 self._within(self.limits.drain_s, self._outputs_ended)
                 return
+            self.job.give_up_output()  # what is still kept after a hurried stop is told
             self._move("outputs_ended")
             self._record()
 

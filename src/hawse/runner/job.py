@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hawse.wire.order import Order
 
 SYNC_BACKLOG_MAX = 32  # closed segments that wait for their sync
+LINE_BYTES = 4096  # looked through for the first whole line of a newcomer
 END_OF_FILE = b"\x04"  # VEOF, what Ctrl-D types
 
 
@@ -50,6 +51,7 @@ class Job:
         self.process: process.Process | None = None
         self.outputs: dict[int, int] = {}
         self.outputs_ended: Callable[[], None] = _nothing
+        self.stirred: Callable[[], None] = _nothing  # soon after the first byte of a burst
         self.size = order.tty or (0, 0)
         self.has_terminal = order.tty is not None
         self.takes_input = self.has_terminal or order.stdin == "open"
@@ -197,6 +199,7 @@ class Job:
     def _index_due(self) -> None:
         self._index_timer = None
         self.relay.calm_until = 0  # the next burst starts the timer again
+        self.stirred()
         self._index()
         if self.log.indexed < self.log.end and not self.log.fault:
             self._index_timer = self.loop.after(self.limits.index_s, self._index_due)
@@ -406,8 +409,10 @@ class Job:
         first = max(log.start, log.end - TAIL_BYTES)
         if first == log.start:
             return first
-        data = os.pread(log.fd, 4096, first - log.start)
-        return first + data.find(b"\n") + 1
+        with LogReader(log.directory) as reader:  # not the log's own descriptor: after the end it is closed
+            piece = reader.read(first, bytes_max=LINE_BYTES)
+        at = piece.data.find(b"\n") + 1
+        return first + at if piece.spans and piece.spans[0][0] == first and at <= piece.spans[0][1] else first
 
     def restore(self) -> Restore:
         """What a newcomer's terminal is told first. Index and tracker are brought up to date for it."""

@@ -23,6 +23,7 @@ from hawse.runner.log import Log
 from hawse.runner.loop import IN, Loop
 from hawse.runner.process import StartFailed
 from hawse.runner.roster import Roster
+from hawse.runner.watch import QUIET_S_MAX, QUIET_S_MIN, Watch
 from hawse.wire import fields, terminal
 from hawse.wire.errors import Malformed
 from hawse.wire.order import GRACE_S_MAX, Order, Spawned, spawned
@@ -31,6 +32,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from hawse.runner.connection import Connection
 
 ERRORS_MAX = 20  # tracebacks kept; one that repeats says nothing new
 
@@ -85,8 +88,9 @@ class Runner:
         self.link = ControlLink(reports_max=int(limits.reports_max), state=self._state, command=self._command)
         relay = Relay(self.log, input_fd=-1, input_bytes_max=int(limits.input_bytes_max))
         self.job = Job(order, loop, limits, self.log, relay, told=self.link.report)
-        self.roster = Roster(order, loop, limits, relay, self.job, report=self.link.report, changed=self._changed)
+        self.roster = Roster(order, loop, limits, relay, self.job, report=self._told, changed=self._changed)
         self.job.roster = self.roster
+        self.watch = Watch(self.job, loop, is_seen=self._is_seen, report=self.link.report)
         self.cgroup = kin.make_cgroup(order.job, order.incarnation)
         self.ending = Ending(
             order,
@@ -107,7 +111,7 @@ class Runner:
             limits,
             order,
             client=self.roster.enter,
-            coordinator=self.link.take,
+            coordinator=self._coordinator_came,
         )
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -146,6 +150,19 @@ class Runner:
     def _changed(self) -> None:
         self.job.pace_due()
         self.ending.changed()
+
+    def _told(self, kind: str, **values: Any) -> None:
+        """What the roster tells the coordinator."""
+        self.link.report(kind, **values)
+        if kind == "detached":
+            self.watch.left(values["reason"])
+
+    def _is_seen(self) -> bool:
+        return any(one.mode == "control" for one in self.roster.present.values())
+
+    def _coordinator_came(self, connection: Connection) -> None:
+        self.watch.set(0)  # this one says anew what it wants to know
+        self.link.take(connection)
 
     def _watch_signals(self) -> None:
         """SIGCHLD wakes the loop; SIGTERM (the host shuts down) stops the job in order; a hangup is nothing to us.
@@ -244,6 +261,11 @@ class Runner:
     def _activity(self, value: dict[str, Any]) -> dict[str, Any]:
         return {"attachments": self.roster.quiet()}
 
+    def _watch(self, value: dict[str, Any]) -> dict[str, Any]:
+        quiet_s = fields.number(value, "quiet_s", "watch", low=0, high=QUIET_S_MAX, default=0.0)
+        self.watch.set(max(QUIET_S_MIN, quiet_s) if quiet_s else 0.0)
+        return {"has_terminal": self.job.has_terminal}
+
     def _forget(self, value: dict[str, Any]) -> dict[str, Any]:
         self.loop.after(0, self.ending.forget)  # after the answer has left
         return {}
@@ -254,6 +276,7 @@ class Runner:
         "detach": _detach,
         "control": _control,
         "activity": _activity,
+        "watch": _watch,
         "forget": _forget,
     }
 

@@ -22,6 +22,7 @@ from hawse.domain.effect import (
     CutAttachment,
     ForgetRunner,
     RemoveHistory,
+    SendNotice,
     SetControl,
     SignalJob,
     StartJob,
@@ -35,8 +36,11 @@ from hawse.ports.launcher import Start
 from hawse.ports.store import Pending, Unit, View
 from hawse.services import control, deadline
 from hawse.services import grant as grants
+from hawse.services import notice as notices
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
+from hawse.services.courier import Courier
+from hawse.services.patience import BACK_OFF_S, until_available
 from hawse.services.session import settle
 from hawse.services.world import World
 
@@ -49,7 +53,8 @@ EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is rea
 JOBS_AT_ONCE = 32
 CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
 CLOCKS = "clocks"  # the key of all checks that wait for nothing but the store; the others' keys are ids
-BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
+EVENTS_AT_ONCE = 64  # whose notices are made in one transaction
+NOTICES = "notices"  # the key of all events that are to be told
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
 ANSWERS_KEPT_S = 86400.0
@@ -65,6 +70,7 @@ class Reconciler:
         self.adopted = asyncio.Event()  # each runner was looked for
         self._missing: set[str] | None = None  # jobs whose runners are still looked for; None: not known yet which
         self._nudge = asyncio.Event()  # an effect may be due, or may be done now
+        self.courier = Courier(world)
 
     async def run(self) -> None:
         """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
@@ -73,6 +79,8 @@ class Reconciler:
             group.create_task(self._adoption())
             group.create_task(self._effects())
             group.create_task(self._deadlines())
+            group.create_task(self.courier.run())
+            group.create_task(self._drop_answers())
 
     # -- adoption
     # -----------------------------------------------------------------------------------------------------------
@@ -94,6 +102,7 @@ class Reconciler:
         await self._each(found, look)
         await self._settle_all()
         self.adopted.set()
+        await self.courier.watch(None)
         async with asyncio.TaskGroup() as group:
             for job in silent:
                 group.create_task(self._look_on(job))
@@ -155,7 +164,8 @@ class Reconciler:
     async def _effects(self) -> None:
         """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else.
 
-        For a job whose runner is still looked for nothing is done: it waits for that one alone.
+        For a job whose runner is still looked for nothing is done: it waits for that one alone. Clocks are checked and
+        people told from the first moment.
         """
         busy: set[str] = set()
         nudge, room = self._nudge, asyncio.Semaphore(JOBS_AT_ONCE)
@@ -187,10 +197,10 @@ class Reconciler:
 
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
-        clocks = [pending for pending in found if _is_stored_clock(pending)]
-        for pending in clocks if len(clocks) > CLOCKS_FIRST or not is_begun else found:
-            key = CLOCKS if _is_stored_clock(pending) else getattr(pending.effect, "job", pending.session)
-            if key not in held:
+        clocks = [pending for pending in found if _key(pending) == CLOCKS]
+        for pending in clocks if len(clocks) > CLOCKS_FIRST else found:
+            key = _key(pending)
+            if key not in held and (is_begun or key in (CLOCKS, NOTICES)):
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
 
@@ -211,11 +221,36 @@ class Reconciler:
             if key == CLOCKS:  # they wait for nothing but the store, which commits many at once
                 await self._each(queue, lambda pending: self._in_order([pending]))
                 return
+            if key == NOTICES:
+                for at in range(0, len(queue), EVENTS_AT_ONCE):
+                    await self._tell(queue[at : at + EVENTS_AT_ONCE])
+                return
             async with room:
                 await self._in_order(queue)
         finally:
             busy.discard(key)
             nudge.set()
+
+    async def _tell(self, queue: list[Pending]) -> None:
+        """Make the notices of these events; the courier sends them."""
+        try:
+            look = await self._until_available(lambda: notices.make(self.world, queue))
+        except Problem as problem:
+            if len(queue) > 1:  # one event that cannot be told must not hold up the others
+                for pending in queue:
+                    await self._tell([pending])
+                return
+            self.world.effect_meter(NAMES[SendNotice]).put_off += 1
+            log.error("the notices of session %s put off: %s", queue[0].session, problem)
+            await self._put_off([queue[0].id], queue[0].attempts)
+            return
+        for pending in queue:
+            self.world.effect_meter(NAMES[SendNotice]).lag_s.observe(
+                max(0.0, self.world.clock.now() - pending.due_at)
+            )
+        self.courier.wake()
+        if self.adopted.is_set() and (look is None or look):
+            await self.courier.watch(look)
 
     async def _in_order(self, queue: list[Pending]) -> None:
         """The effects on one job, one after the other; a failure puts off the rest with it."""
@@ -338,7 +373,7 @@ class Reconciler:
     # ----------------------------------------------------------------------------------------------------------
 
     async def _deadlines(self) -> None:
-        """Links that stayed away, old answers, history whose retention is over. Each is decided from stored times."""
+        """Links that stayed away, history whose retention is over. Each is decided from stored times."""
         count = 0
         while True:
             now = self.world.clock.now()
@@ -368,8 +403,12 @@ class Reconciler:
         old = await self._reading(lambda view: view.session_ids_ended_before(now - self.retention_s, 100))
         for session in old:
             await self._remove(session)
-        if old:
-            await self._writing(lambda unit: unit.drop_answers_before(now - ANSWERS_KEPT_S))
+
+    async def _drop_answers(self) -> None:
+        """First answers to request ids that are too old to be asked for again."""
+        while True:
+            await self._writing(lambda unit: unit.drop_answers_before(self.world.clock.now() - ANSWERS_KEPT_S))
+            await self.world.clock.sleep(HOUSEKEEPING_S)
 
     async def _remove(self, session: str) -> None:
         """Logs first: a crash between the two leaves a session that is removed again, never files without a session."""
@@ -405,23 +444,8 @@ class Reconciler:
         return await self._until_available(lambda: self.world.store.write(verb))
 
     async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The store may be away for a while (full disk, restart of a database): wait for it, saying so.
-
-        Raises Problem when trying again would not help.
-        """
-        pause, waiter = iter(BACK_OFF_S), object()
-        try:
-            while True:
-                try:
-                    return await work()
-                except Problem as problem:
-                    if not problem.retry:
-                        raise
-                    log.warning("the store is not available, trying again: %s", problem)
-                    self.world.troubles.note(waiter, problem.detail, self.world.clock)
-                await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
-        finally:
-            self.world.troubles.over(waiter)
+        """See services/patience.py. Raises Problem when trying again would not help."""
+        return await until_available(self.world, work)
 
 
 def _concerns(job: Job) -> dict[str, str]:
@@ -439,9 +463,13 @@ def _begun(unit: Unit, id: str, attempt: int) -> Job:
     return kept
 
 
-def _is_stored_clock(pending: Pending) -> bool:
-    """Is this the check of a clock that is decided from the store alone?"""
-    return isinstance(pending.effect, CheckClock) and pending.effect.clock not in ASKED
+def _key(pending: Pending) -> str:
+    """What is done one after the other has one key: a job's id, a session's, or that of what needs only the store."""
+    if isinstance(pending.effect, SendNotice):
+        return NOTICES
+    if isinstance(pending.effect, CheckClock) and pending.effect.clock not in ASKED:
+        return CLOCKS
+    return getattr(pending.effect, "job", pending.session)
 
 
 def _found(view: View, id: str) -> tuple[Job, Start]:

@@ -12,7 +12,7 @@ from hawse.domain.errors import NotFound
 from hawse.domain.grant import Capability
 from hawse.domain.job import Job, OnError, Outcome
 from hawse.domain.session import CLOCKED
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Started, Swept, Unlinked
+from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Refused, Report, Started, Swept, Unlinked, Waits
 from hawse.ports.store import Unit, View
 from hawse.services import activity, control
 from hawse.services.clock import policies_of, watch_asked, watch_others
@@ -23,6 +23,7 @@ from hawse.services.world import World
 
 BY = "runner"
 POLICY = "hawse"
+TOLD_AGAIN_MAX = 100  # events since a report that a runner may tell again after its link broke
 
 
 async def take(world: World, report: Report) -> None:
@@ -49,7 +50,9 @@ async def take(world: World, report: Report) -> None:
                     _unlinked(unit, report, now)
                 case Links():
                     _links(unit, report, now)
-            if not isinstance(report, LogChanged):
+                case Waits():
+                    _waits(unit, report)
+            if not isinstance(report, (LogChanged, Waits)):
                 watch_others(unit, unit.job(report.job).session, now=now)
         except NotFound:
             return  # its session's history was removed meanwhile
@@ -68,6 +71,8 @@ def plain(report: Report) -> Report:
             return replace(report, outcome=outcome, left_behind=())
         case Swept():
             return replace(report, survived=())
+        case Waits():
+            return replace(report, command="")
         case LogChanged():
             return replace(report, log=replace(report.log, cause="cannot be stored; coordinator.log tells more"))
         case _:
@@ -150,6 +155,17 @@ def _ended(unit: Unit, report: Ended, now: float, incarnation: str) -> None:
     _over(unit, job, after, (ForgetRunner(job.id, report.attempt), *effects), now)
     if on_error == OnError.END and after.state == jobs.S.ENDED and after is not job and jobs.is_failure(report.outcome):
         _end_session(unit, after, report.outcome, now)
+
+
+def _waits(unit: Unit, report: Waits) -> None:
+    job = unit.job(report.job)
+    if job.attempt != report.attempt or job.state != jobs.S.RUNNING:
+        return
+    detail = {"pid": report.pid, "command": report.command, "attempt": report.attempt, "at": report.at}
+    lately = unit.events(job.session, after=max(0, unit.last_seq(job.session) - TOLD_AGAIN_MAX), limit=TOLD_AGAIN_MAX)
+    if any(event.kind == "job.waits" and event.object == job.id and event.detail == detail for event in lately):
+        return  # told before: its acknowledgement was lost
+    unit.note(job.session, kind="job.waits", noun="job", object=job.id, by=BY, detail=detail)
 
 
 def _error_policy(unit: Unit, job: Job) -> tuple[OnError, int]:

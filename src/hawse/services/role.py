@@ -47,6 +47,15 @@ VERBS = (
     Verb("share", "hawse share NAME USER", C.SESSION_SHARE, "nobody gives more than he has"),
     Verb("make_link", "hawse share NAME --link", C.SESSION_SHARE, "nobody gives more than he has"),
     Verb("unshare", "hawse unshare", C.SESSION_SHARE, "one's own: always; the owner can't be shut out"),
+    Verb("add_channel", "hawse notify add", None, "one's own; it tells only what one may see when it tells"),
+    Verb("list_channels", "hawse notify ls", None, "one's own"),
+    Verb("get_channel", "hawse notify show", None, "one's own"),
+    Verb("change_channel", "hawse notify set", None, "one's own"),
+    Verb("remove_channel", "hawse notify rm", None, "one's own"),
+    Verb("test_channel", "hawse notify test", None, "one's own"),
+    Verb("list_notices", "hawse notify log", None, "one's own"),
+    Verb("get_notice", "", None, "one's own"),
+    Verb("send_notice_again", "hawse notify send-again", None, "one's own"),
     Verb("redeem_link", "hawse redeem", None, "who has the secret"),
 )
 BY_NAME = {verb.name: verb for verb in VERBS}

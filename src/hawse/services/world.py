@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,12 +13,21 @@ from hawse.ports.clock import Clock
 from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
 from hawse.ports.meter import EffectMeter
+from hawse.ports.notifier import Notifier, People
 from hawse.ports.store import Answer, Store, Unit
 from hawse.services.refusal import Refusals
 from hawse.services.trouble import Troubles
 
 T = TypeVar("T")
 PROJECT_DEFAULT = "default"
+QUIET_S = 10.0  # long enough for a program that thinks between two lines, short enough to be told in time
+
+
+class Everybody:
+    """Where nobody knows users: all that call are there, and are in no group."""
+
+    async def groups(self, principal: str) -> frozenset[str] | None:
+        return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,9 @@ class World:
     owner: the only principal who may start sessions, since all jobs run as him; empty: everybody may. key: for the
     keyed hashes of links; one that was not given lasts as long as this object. refusals: what was refused lately.
     lease_s_max: how long a session may live, seconds from its creation; None: as long as its owner likes.
-    effects: by kind, how they were done by this process.
+    effects: by kind, how they were done by this process. notifiers: by means of channels; people: who is still there.
+    host: this machine's name, as notices tell it. quiet_s: how long a job prints nothing before it is looked at whether
+    it waits for somebody.
     """
 
     store: Store
@@ -41,6 +52,10 @@ class World:
     refusals: Refusals = field(default_factory=Refusals, repr=False)
     troubles: Troubles = field(default_factory=Troubles)
     effects: dict[str, EffectMeter] = field(default_factory=dict)
+    notifiers: Mapping[str, Notifier] = field(default_factory=dict)
+    people: People = field(default_factory=Everybody)
+    host: str = ""
+    quiet_s: float = QUIET_S
 
     def effect_meter(self, kind: str) -> EffectMeter:
         """The meter of one kind of effect."""

@@ -7,9 +7,8 @@ once, in the event loop; each puts back what it overwrote when it fails. Nothing
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, TypeVar, cast
 
 from hawse.adapters.store.fields import (
@@ -30,22 +29,26 @@ from hawse.domain import grant as grants
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
+from hawse.domain.channel import Channel
 from hawse.domain.effect import CheckClock, Effect, Later
-from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound, Unavailable
+from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, NotFound, Unavailable
 from hawse.domain.event import Event, difference
 from hawse.domain.grant import Grant
 from hawse.domain.ids import SessionId
 from hawse.domain.job import Job
+from hawse.domain.notice import Notice
+from hawse.domain.notice_words import HEARD
 from hawse.domain.session import Session
 from hawse.ports.clock import Clock
 from hawse.ports.meter import StoreMeter
 from hawse.ports.store import Answer, Census, Order, Pending, Row, Unit, View
 from hawse.testing.memory_census import census
+from hawse.testing.memory_notices import ABSENT as _ABSENT
+from hawse.testing.memory_notices import PAGE_MAX, MemoryNoticeUnit, MemoryNoticeView
+from hawse.testing.memory_notices import paged as _paged
 
 T = TypeVar("T")
 R = TypeVar("R", Session, Job, Attachment, Grant)
-PAGE_MAX = 1000
-_ABSENT = object()
 
 
 @dataclass(slots=True)
@@ -59,14 +62,10 @@ class MemoryDisk:
     effects: dict[int, Pending] = field(default_factory=dict)
     secrets: dict[str, bytes] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     stores: list[MemoryStore] = field(default_factory=list)
-
-
-def _paged(found: Iterable[T], limit: int) -> list[T]:
-    if not 1 <= limit <= PAGE_MAX:
-        raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
-    return list(islice(found, limit))
 
 
 def _checked(result: T) -> T:
@@ -76,8 +75,10 @@ def _checked(result: T) -> T:
     return result
 
 
-class MemoryView:
+class MemoryView(MemoryNoticeView):
     """Reads; see ports/store.py."""
+
+    _disk: MemoryDisk
 
     def __init__(self, disk: MemoryDisk) -> None:
         self._disk = disk
@@ -219,7 +220,7 @@ class MemoryView:
         return census(self._disk.rows.values(), self._disk.effects.values(), now)
 
 
-class MemoryUnit(MemoryView):
+class MemoryUnit(MemoryNoticeUnit, MemoryView):
     """Writes that can be undone; see ports/store.py."""
 
     def __init__(self, disk: MemoryDisk, now: Callable[[], float]) -> None:
@@ -302,6 +303,8 @@ class MemoryUnit(MemoryView):
         self._put(self._disk.events, session, (*log, event))
         self.last_seqs[session] = event.seq
         self.events_written += 1
+        if kind in HEARD:
+            self._tell(session, event.seq, self._now())
         return event.seq
 
     def note(
@@ -435,6 +438,7 @@ class MemoryUnit(MemoryView):
         self._put(self._disk.of_session, ("session", id), _ABSENT)
         self._put(self._disk.rows, ("session", id), _ABSENT)
         self._put(self._disk.events, id, _ABSENT)
+        self._remove_notices(id)
         self.last_seqs[id] = None
 
 

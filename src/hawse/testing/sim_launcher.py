@@ -21,6 +21,7 @@ class SimLauncher:
         self._random = rng
         self.trouble = trouble
         self._followed: dict[tuple[str, int], SimRunner] = {}
+        self.watched: dict[str, float] = {}
         self._lost: list[Report] = []
         self._sweeping: set[tuple[str, int]] = set()
         self._news = asyncio.Event()
@@ -129,6 +130,9 @@ class SimLauncher:
         await self._line()
         runner = self.host.living(job)
         return {} if runner is None else {id: runner.quiet(id) for id in runner.links}
+
+    async def watch(self, job: str, *, quiet_s: float) -> None:
+        self.watched[job] = quiet_s
 
     async def forget(self, job: str, attempt: int) -> None:
         await self._line()

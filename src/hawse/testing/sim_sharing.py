@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from hawse.domain.attachment import Attachment, Mode, S
 from hawse.domain.errors import Problem
+from hawse.domain.event import Event
 from hawse.domain.grant import ROLES, Capability, Role
 from hawse.domain.policy import Attach
 from hawse.ports.launcher import Quiet
@@ -125,6 +126,7 @@ class SharingSimulation:
         self.could_until: dict[tuple[str, str], float] = {}  # (who, job): when he last had job:control
         self.held_until: dict[str, float] = {}  # attachment: when it last had control of its job
         self.changes = 0  # of control
+        self.seen_seq = 0  # of the session's events
 
     async def run(self, *, steps: int) -> None:
         """All steps, the invariant after each. Raises AssertionError with the seed."""
@@ -165,8 +167,8 @@ class SharingSimulation:
 
     async def _step(self) -> None:
         act = self.rng.choice(
-            [self._share, self._share, self._unshare, self._link, self._redeem, self._ask, self._ask, self._enter,
-             self._enter, self._type, self._type, self._type, self._leave, self._take, self._take]
+            [self._share, self._share, self._unshare, self._link, self._redeem, self._ask, self._ask, self._ask,
+             self._enter, self._enter, self._type, self._type, self._type, self._leave, self._take, self._take]
         )  # fmt: skip
         await act()
 
@@ -176,13 +178,13 @@ class SharingSimulation:
         await grant_verbs.share(self.world, self._as(giver), SESSION, self.rng.choice([*PEOPLE, *GROUPS]), self._wish())
 
     def _wish(self) -> Wish:
-        role = self.rng.choice(list(Role))
+        role = self.rng.choice([Role.OPERATOR, Role.OPERATOR, *Role])  # who may type is to be in others' way
         all_of_it = sorted(ROLES[role])  # sorted: a set's order differs between two processes, and a seed must not
         names = [c.value for c in all_of_it] + [f"{c}@{self.rng.choice(JOBS)}" for c in all_of_it if "job:" in c]
         can = self.rng.sample([n for n in names if n != f"{Capability.JOB_RUN}@one"], k=min(3, len(names)))
         can = [name for name in can if not name.startswith("job:run@")]
-        until = self.rng.choice([None, None, self.clock.now() + self.rng.uniform(1, 60)])
-        return Wish(role, tuple(can) if self.rng.random() < 0.4 else (), until)
+        until = self.rng.choice([None, None, None, None, self.clock.now() + self.rng.uniform(1, 60)])
+        return Wish(role, tuple(can) if self.rng.random() < 0.25 else (), until)
 
     async def _unshare(self) -> None:
         taker = self.rng.choice([OWNER, OWNER, *PEOPLE])
@@ -214,7 +216,7 @@ class SharingSimulation:
         )
         if got.ticket:
             self.tickets.append((who, got.job.id, got.ticket))
-            if self.rng.random() < 0.6:
+            if self.rng.random() < 0.8:
                 await asyncio.sleep(self.rng.choice([0.0, 0.3, 20.0]))
                 self._show(who, got.job.id, got.ticket)
 
@@ -285,10 +287,18 @@ class SharingSimulation:
 
         for key in await self.world.store.read(query):
             self.could_until[key] = self.clock.now()
+        for event in await self.world.store.read(self._news):
+            self.seen_seq = event.seq
+            if event.noun == "attachment" and event.after.get("holds"):
+                self.changes += 1
+            elif event.noun == "attachment" and event.before.get("holds"):
+                self.held_until[event.object] = event.time  # between two steps, too
         for one in await self._living():
             if one.holds:
-                self.changes += one.id not in self.held_until
                 self.held_until[one.id] = self.clock.now()
+
+    def _news(self, view: View) -> list[Event]:
+        return view.events(view.session_named("default", SESSION).id, after=self.seen_seq)
 
     async def _check(self, new: list[Bytes], number: int) -> None:
         await self._note_who_can()

@@ -106,5 +106,5 @@ class CoordinatorHalf:
 
     def command(self, id: int, verb: str, /, **values: Any) -> bytes:
         """COMMAND. verb: stop (grace_s), signal (signal), detach (attachment, reason, message), forget,
-        control (attachment, fence, who, message), activity."""
+        control (attachment, fence, who, message), activity, watch (quiet_s)."""
         return terminal.message(terminal.COMMAND, id=id, verb=verb, **values)

@@ -10,7 +10,7 @@ import pytest
 from hawse.adapters.store import statements as module
 from hawse.adapters.store.sqlite_connection import split
 from hawse.adapters.store.statements import FOLDER, migrations, missing, statements
-from hawse.domain import attachment, effect, grant, job, session
+from hawse.domain import attachment, channel, effect, grant, job, notice, session
 from hawse.domain.errors import NewerStore
 
 DIALECTS = ["sqlite", "postgres"]
@@ -26,6 +26,10 @@ ENUMS = {
     ("grants", "role"): grant.Role,
     ("grants", "state"): grant.S,
     ("outbox", "kind"): effect.EFFECTS,
+    ("channels", "means"): channel.Means,
+    ("channels", "state"): channel.S,
+    ("notices", "kind"): notice.Kind,
+    ("notices", "state"): notice.S,
 }
 
 
@@ -61,6 +65,8 @@ def test_every_statement_is_asked_for_and_every_question_has_one():
              if isinstance(node, ast.Constant) and isinstance(node.value, str)}  # fmt: skip
     nouns, verbs = ("job", "attachment", "grant"), ("insert", "update", "remove", "by_id")
     built = {f"{noun}_{verb}" for noun in nouns for verb in verbs}
+    built |= {f"notices_of_{what}_in_state" for what in ("principal", "channel")}
+    built |= {"channel_by_id", "notice_by_id"}
     built |= {f"project_sessions_{which}" for which in ("all", "living", "ended")} | {"session_by_id"}
     for dialect in DIALECTS:
         names = set(statements(dialect))
@@ -90,7 +96,7 @@ def test_every_statement_fits_the_schema_and_searches_no_table_row_by_row():
     for name, text in statements("sqlite").items():
         parameters = dict.fromkeys(re.findall(r":(\w+)", text), "1")
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
-        tables = "sessions|jobs|attachments|events|answers|orders|outbox|grants|secrets"
+        tables = "sessions|jobs|attachments|events|answers|orders|outbox|grants|secrets|channels|notices"
         scanned = re.compile(rf"SCAN ({tables})\b(?!.*INDEX)")
         if any(map(scanned.match, plan)):
             whole.add(name)

@@ -130,6 +130,12 @@ class Link:
             raise NotFound(f"the runner of job {self.start.job} refused {verb}: {str(value.get('detail', ''))[:200]}")
         return value
 
+    def tell(self, verb: str, **values: Any) -> None:
+        """Ask the runner for something and do not wait for its answer; it may not know the verb."""
+        self._numbers += 1
+        if not self._writer.is_closing():
+            self._writer.write(self._half.command(self._numbers, verb, **values))
+
     async def aclose(self) -> None:
         """Close; who waits for an answer is told. Safe to call twice."""
         for answer in self._answers.values():

@@ -53,6 +53,7 @@ class LocalLauncher:
         self._attempts: dict[str, int] = {}  # that they follow
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
+        self._watched: dict[str, float] = {}  # jobs, and after how many quiet seconds they are looked at
 
     # -- starting and finding -----------------------------------------------------------------------------------------
 
@@ -154,6 +155,8 @@ class LocalLauncher:
                 await self.clock.sleep(REACH_S[-1])
 
     async def _heard(self, link: Link, seq: int, value: dict[str, Any]) -> None:
+        if value.get("kind") == "state" and link.start.job in self._watched:  # the first word on each connection
+            link.tell("watch", quiet_s=self._watched[link.start.job])
         reports = said.reports(link.start, value, now=self.clock.now())
         if not reports:
             link.acknowledge(seq)
@@ -238,7 +241,18 @@ class LocalLauncher:
         if job in self._followers and not self._followers[job].done():
             raise Unavailable(f"the runner of job {job} is not reached just now")
 
+    async def watch(self, job: str, *, quiet_s: float) -> None:
+        if self._watched.get(job, 0.0) == quiet_s:
+            return
+        if quiet_s:
+            self._watched[job] = quiet_s
+        else:
+            del self._watched[job]
+        if link := self._links.get(job):
+            link.tell("watch", quiet_s=quiet_s)
+
     async def forget(self, job: str, attempt: int) -> None:
+        self._watched.pop(job, None)  # a next attempt is asked for anew when it has started
         link = self._links.get(job)
         if link is None or link.start.attempt != attempt:
             return

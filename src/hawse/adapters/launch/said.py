@@ -7,7 +7,19 @@ from typing import Any
 
 from hawse.domain.ids import storable
 from hawse.domain.job import LogState, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, Linked, Links, LogChanged, Quiet, Refused, Report, Start, Started, Unlinked
+from hawse.ports.launcher import (
+    Ended,
+    Linked,
+    Links,
+    LogChanged,
+    Quiet,
+    Refused,
+    Report,
+    Start,
+    Started,
+    Unlinked,
+    Waits,
+)
 
 LEFT_BEHIND_MAX = 100
 COMMAND_LENGTH_MAX = 200
@@ -40,6 +52,10 @@ def reports(start: Start, value: Mapping[str, Any], *, now: float) -> list[Repor
             ]
         case "refused":
             return [_refused(start, value)]
+        case "waits":
+            command = _text(value.get("command", ""), COMMAND_LENGTH_MAX)
+            at = _time(value.get("at")) or now
+            return [Waits(start.job, start.attempt, _count(value.get("pid")), command, at)]
         case _:
             return []
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import msgspec
 
 from hawse.adapters.store.fields import effect_from_json, from_json, to_json
 from hawse.domain import attachment as attachments
+from hawse.domain import channel as channels
 from hawse.domain import grant as grants
 from hawse.domain import job as jobs
+from hawse.domain import notice as notices
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment, Mode, Reason
+from hawse.domain.channel import Channel, Means
 from hawse.domain.event import Event
 from hawse.domain.grant import Grant, Role
-from hawse.domain.ids import AttachmentId, GrantId, JobId, SessionId
+from hawse.domain.ids import AttachmentId, ChannelId, GrantId, JobId, NoticeId, SessionId
 from hawse.domain.job import Job, LogState, OnError, OnLost, Outcome
+from hawse.domain.notice import Kind, Notice
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Answer, Pending
 
 Columns = tuple[Any, ...]
 Parameters = Mapping[str, Any]
+N = TypeVar("N", Channel, Notice)
 
 # Looking a member up by value is five times faster than calling the enum.
 _SESSION_STATES = {state.value: state for state in sessions.S}
@@ -140,3 +146,43 @@ def pending_from(row: Columns) -> Pending:
 def answer_from(row: Columns) -> Answer:
     principal, request, digest, status, body, at = row
     return Answer(principal, request, digest, status, bytes(body), at)
+
+
+def channel_from(row: Columns) -> Channel:
+    id, principal, name, means, state, created_at, settings, kinds, sessions, version = row
+    return Channel(
+        ChannelId(id), principal, name, Means(means), channels.S(state), created_at, from_json(settings),
+        tuple(from_json(kinds)), tuple(from_json(sessions)), version,
+    )  # fmt: skip
+
+
+def channel_parameters(channel: Channel) -> Parameters:
+    return {
+        "id": channel.id, "principal": channel.principal, "name": channel.name, "means": channel.means.value,
+        "state": channel.state.value, "created_at": channel.created_at, "settings": to_json(channel.settings),
+        "kinds": to_json(channel.kinds), "sessions": to_json(channel.sessions), "version": channel.version,
+    }  # fmt: skip
+
+
+def notice_from(row: Columns) -> Notice:
+    (id, channel, principal, kind, session, seq, state, created_at, due_at, since, subject, text, command, body,
+     attempts, cause, sent_at, version) = row  # fmt: skip
+    return Notice(
+        NoticeId(id), ChannelId(channel), principal, Kind(kind), session, seq, notices.S(state), created_at, due_at,
+        since, subject, text, command, from_json(body), attempts, cause, sent_at, version,
+    )  # fmt: skip
+
+
+def notice_parameters(notice: Notice) -> Parameters:
+    return {
+        "id": notice.id, "channel": notice.channel, "principal": notice.principal, "kind": notice.kind.value,
+        "session": notice.session, "seq": notice.seq, "state": notice.state.value, "created_at": notice.created_at,
+        "due_at": notice.due_at, "since": notice.since, "subject": notice.subject, "text": notice.text,
+        "command": notice.command, "body": to_json(notice.body), "attempts": notice.attempts, "cause": notice.cause,
+        "sent_at": notice.sent_at, "version": notice.version,
+    }  # fmt: skip
+
+
+def renewed(row: N, version: int) -> N:
+    """The same, with another version."""
+    return replace(row, version=version)

@@ -7,7 +7,7 @@ What the database itself refuses (a constraint, a full disk) dooms the unit, eve
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
@@ -24,23 +24,24 @@ from hawse.adapters.store.fields import (
     to_json,
     with_version,
 )
-from hawse.adapters.store.rows import Columns, Parameters
+from hawse.adapters.store.rows import Parameters
+from hawse.adapters.store.unit_notices import PAGE_MAX, SqlNoticeUnit, SqlNoticeView, check_page
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
 from hawse.domain.effect import Effect, Later
-from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound
+from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, NotFound
 from hawse.domain.event import Event
 from hawse.domain.grant import Grant
 from hawse.domain.job import Job
+from hawse.domain.notice_words import HEARD
 from hawse.domain.session import Session
 from hawse.ports.store import Answer, Census, Order, Pending, Row
 
 T = TypeVar("T")
-PAGE_MAX = 1000
 INDEXED = frozenset({"alias", "state", "ended_at"})  # of sessions: the fields that an index holds
 _REMOVALS = (
     "orders_remove", "attachments_remove", "secrets_remove", "grants_remove", "jobs_remove", "events_remove",
-    "session_remove",
+    "notices_remove", "session_remove",
 )  # fmt: skip
 _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
     Session: rows.session_parameters,
@@ -50,23 +51,8 @@ _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
 }
 
 
-def check_page(limit: int) -> int:
-    if not 1 <= limit <= PAGE_MAX:
-        raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
-    return limit
-
-
-class SqlView(ABC):
+class SqlView(SqlNoticeView):
     """Reads; see ports/store.py."""
-
-    @abstractmethod
-    def _all(self, name: str, parameters: Parameters) -> list[Columns]:
-        """All rows that a statement gives."""
-
-    def _one(self, name: str, parameters: Parameters) -> Columns | None:
-        """The first row, if any."""
-        found = self._all(name, parameters)
-        return found[0] if found else None
 
     def session(self, id: str) -> Session:
         row = self._one("session_by_id", {"id": id})
@@ -212,7 +198,7 @@ class SqlView(ABC):
         return census(self._all, now)
 
 
-class SqlUnit(SqlView):
+class SqlUnit(SqlNoticeUnit, SqlView):
     """Writes of one transaction; see ports/store.py. last_seqs, effects, events_written: what it changed."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -285,6 +271,8 @@ class SqlUnit(SqlView):
         )  # fmt: skip
         self.last_seqs[session] = seq
         self.events_written += 1
+        if kind in HEARD:
+            self._tell(session, seq, self._now())
 
     def note(
         self, session: str, *, kind: str, noun: str, object: str, by: str, detail: Mapping[str, object],

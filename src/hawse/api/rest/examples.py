@@ -22,6 +22,14 @@ EXAMPLES: dict[str, Any] = {
     "share": {"principal": "uid:1001", "role": "observer", "can": ["job:watch@train"], "expires_at": 4102444800.0},
     "make_link": {"role": "observer", "uses_max": 5},
     "redeem_link": {"secret": "01a20889-bacf-7c96-9dbd-f25e812b4462.dGhpcyBpcyBub3QgYSBzZWNyZXQgb2YgYW55Ym9keQ"},
+    "add_channel": {
+        "means": "webhook",
+        "name": "desk",
+        "settings": {"url": "https://hooks.example.org/hawse"},
+        "kinds": ["job_failed", "job_waits"],
+        "sessions": ["train*", "team=blue"],
+    },
+    "change_channel": {"state": "off"},
     "problem": {
         "type": "about:blank",
         "title": "Precondition Failed",

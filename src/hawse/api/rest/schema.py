@@ -26,7 +26,8 @@ from hawse.api.rest.problem import MEDIA_TYPE, ProblemDocument
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in ("session", "job", "attachment", "grant")}
+_NOUNS = ("session", "job", "attachment", "grant", "channel", "notice")
+_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in _NOUNS}
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"type": "string"}
 _KEY = {
@@ -84,6 +85,12 @@ _HEADERS: dict[str, Json] = {
             "share",
             "make_link",
             "redeem_link",
+            "add_channel",
+            "get_channel",
+            "change_channel",
+            "test_channel",
+            "get_notice",
+            "send_notice_again",
         ),
         _ETAG,
     ),
@@ -98,6 +105,11 @@ _MORE_PARAMETERS: dict[str, list[Json]] = {
     "share": [_KEY],
     "unshare": [_KEY],
     "make_link": [_KEY],
+    "add_channel": [_KEY],
+    "change_channel": [_KEY, _IF_MATCH],
+    "remove_channel": [_KEY, _IF_MATCH],
+    "test_channel": [_KEY],
+    "send_notice_again": [_KEY],
     "list_events": [_LAST_EVENT],
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from hawse.client._async.notices import Notices
 from hawse.client._async.session import Session
 from hawse.client._async.transport import Transport
 from hawse.client._async.way import answer_of
@@ -26,6 +27,11 @@ class Server:
     def __init__(self, endpoint: Endpoint) -> None:
         self.transport = Transport(endpoint)
         self._around: Surroundings | None = None
+
+    @property
+    def notices(self) -> Notices:
+        """How one wants to be told: one's own channels and notices."""
+        return Notices(self.transport)
 
     async def __aenter__(self) -> Server:
         return self

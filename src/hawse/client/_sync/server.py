@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hawse.client._sync.notices import Notices
 from hawse.client._sync.session import Session
 from hawse.client._sync.transport import Transport
 from hawse.client._sync.way import answer_of
@@ -26,6 +27,11 @@ class Server:
     def __init__(self, endpoint: Endpoint) -> None:
         self.transport = Transport(endpoint)
         self._around: Surroundings | None = None
+
+    @property
+    def notices(self) -> Notices:
+        """How one wants to be told: one's own channels and notices."""
+        return Notices(self.transport)
 
     def __enter__(self) -> Server:
         return self

@@ -42,3 +42,13 @@ WHERE id > :after AND state = 'ended' AND (
             AND (expires_at IS NULL OR expires_at > :now)))
 )
 ORDER BY id LIMIT :limit
+
+-- name: channels_on_of
+-- `principals` is a JSON array.
+SELECT {channel} FROM channels WHERE state = 'on' AND principal IN (SELECT value FROM json_each(:principals)) ORDER BY id
+
+-- name: notices_due
+-- Longest due first, but for those of the channels in `without`, a JSON array.
+SELECT {notice} FROM notices
+WHERE state = 'waiting' AND due_at <= :now AND channel NOT IN (SELECT value FROM json_each(:without))
+ORDER BY due_at, id LIMIT :limit

@@ -1,0 +1,1 @@
+"""What tells people: a webhook, a mail, a command, the desktop."""
