@@ -54,7 +54,8 @@ class SiteView(ABC):
         return None if row is None else site_rows.user_from(row)
 
     def users(self, *, after: str = "", limit: int = 100) -> list[User]:
-        return [site_rows.user_from(row) for row in self._all("users_all", {"after": after, "limit": check_page(limit)})]
+        found = self._all("users_all", {"after": after, "limit": check_page(limit)})
+        return [site_rows.user_from(row) for row in found]
 
     def token(self, id: str) -> Token:
         row = self._one("token_by_id", {"id": id})
@@ -153,7 +154,9 @@ class SiteUnit(SiteView):
         if found is None:
             raise NotFound(f"there is no {noun} {key_of(before)!r} any more")
         if found != before.version:
-            raise Conflict(f"{noun} {key_of(before)} was changed since version {before.version}", version=before.version)
+            raise Conflict(
+                f"{noun} {key_of(before)} was changed since version {before.version}", version=before.version
+            )
 
     def _found(self, noun: str, key: str) -> int | None:
         """The version of what is there. It is the last column of each."""

@@ -43,6 +43,7 @@ async def caller_of(
         only_project=identity.only_project,
         project_is_given=given is not None,
         token=identity.token,
+        also=identity.also,
     )
 
 
