@@ -180,7 +180,7 @@ def check_room(project: Project, use: Use, *, sessions: int = 0, jobs: int = 0) 
             f"project {project.name} is retired; nothing new begins in it", next_step="choose another: hawse project ls"
         )
     quotas = (
-        ("living sessions", sessions, use.sessions, project.sessions_max, f"hawse ls --project {project.name}; end one"),
+        ("living sessions", sessions, use.sessions, project.sessions_max, f"hawse ls --project {project.name}"),
         ("jobs that are not over", jobs, use.jobs, project.jobs_max, "wait for one to end, or end one"),
     )
     for what, more, used, most, step in quotas:
