@@ -306,8 +306,8 @@ class Unit(View, Protocol):
         """How many were dropped."""
         ...
 
-    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
-        """Insert (before None), update or remove (after None) something of the site; no event: no session has it.
+    def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
+        """Insert (before None) or update something of the site; no event: no session has it.
 
         Written only if its version is still `before.version`; the returned object carries the next version.
         Raises Conflict (the version moved), Clash (the name, or a uid of a user's, is taken), NotFound, Invalid.

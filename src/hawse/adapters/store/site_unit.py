@@ -107,20 +107,13 @@ class SiteUnit(SiteView):
     def _time(self) -> float:
         """What time it is, Unix seconds."""
 
-    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
-        row = before if after is None else after
-        if row is None:
-            raise InternalError("a change needs an object")
-        if before is not None and (type(before) is not type(row) or key_of(before) != key_of(row)):
-            raise InternalError(f"{key_of(before)} cannot become {key_of(row)}")
+    def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
+        if before is not None and (type(before) is not type(after) or key_of(before) != key_of(after)):
+            raise InternalError(f"{key_of(before)} cannot become {key_of(after)}")
         if before == after:
             return after
-        noun, parameters = noun_of(row), parameters_of(row)
+        noun, parameters = noun_of(after), parameters_of(after)
         check_text(tuple(parameters.values()))
-        if after is None:
-            self._check_present(noun, row)
-            self._run(f"{noun}_remove", {"id": key_of(row), "version": row.version})
-            return None
         self._check_site_unique(before, after)
         if before is None:
             self._run(f"{noun}_insert", parameters)
