@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-
 from tests.api.test_grant import JOB as NAMED
 from tests.api.test_grant import LEASE, REQUESTS, SESSION_VERBS
 
@@ -82,7 +81,10 @@ def test_an_account_that_nobody_named_is_refused_unless_all_are_let_in(rest):
     on_site(rest, let_in, Site(admins=frozenset(), local_accounts=True))
 
 
-@pytest.mark.parametrize("wrong", ["Basic cm9vdA==", "Bearer", "Bearer nonsense", "Bearer hwt_" + "0" * 32 + "_" + "A" * 43])
+WRONG = "hwt_" + "0" * 32 + "_" + "A" * 43
+
+
+@pytest.mark.parametrize("wrong", ["Basic cm9vdA==", "Bearer", "Bearer nonsense", f"Bearer {WRONG}"])
 def test_what_is_no_token_is_told_so_and_nothing_of_it(rest, wrong):
     async def test(stage):
         answer = await rest.ask(stage.path, "GET", "/v1/me", headers={"Authorization": wrong})
@@ -190,7 +192,8 @@ def test_a_token_for_one_project_reaches_no_other(rest):
             assert (await rest.ask(stage.path, method, path, body, **ci)).status == 403, (method, path)
         listed = await rest.ask(stage.path, "GET", "/v1/sessions", **ci)
         assert [one["alias"] for one in listed.json["items"]] == ["a"]
-        assert (await rest.ask(stage.path, "POST", "/v1/tokens", {"name": "x", "user": "ada", "project": "no"})).status == 404
+        nowhere = {"name": "x", "user": "ada", "project": "no"}
+        assert (await rest.ask(stage.path, "POST", "/v1/tokens", nowhere)).status == 404
 
     on_site(rest, test)
 
@@ -198,8 +201,8 @@ def test_a_token_for_one_project_reaches_no_other(rest):
 def test_wrong_tokens_from_one_place_are_told_to_wait_and_a_good_one_passes(rest):
     async def test(stage):
         good = bearer(await user_with_token(rest, stage, "ada"))
-        wrong = bearer("hwt_" + "0" * 32 + "_" + "A" * 43)
-        statuses = [(await rest.ask(stage.path, "GET", "/v1/me", **wrong)).status for _ in range(attempt.FAILURES_MAX + 3)]
+        tries = range(attempt.FAILURES_MAX + 3)
+        statuses = [(await rest.ask(stage.path, "GET", "/v1/me", **bearer(WRONG))).status for _ in tries]
         assert statuses == [401] * attempt.FAILURES_MAX + [429] * 3
         assert (await rest.ask(stage.path, "GET", "/v1/me", **good)).status == 200
         told = await rest.ask(stage.path, "GET", "/v1/audit")
@@ -225,15 +228,18 @@ def test_a_user_who_is_shut_out_is_cut_and_knows_nothing_more(rest):
         await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "hers", "job": JOB}, **bob)
         await rest.ask(stage.path, "POST", "/v1/sessions/hers/grants", {"principal": "user:ada"}, **bob)
         id = (await rest.ask(stage.path, "GET", "/v1/sessions/hers", **bob)).json["id"]
-        one = await rest.ask(stage.path, "POST", "/v1/sessions/demo/attachments", {"mode": "control", "where": "x"}, **ada)
-        two = await rest.ask(stage.path, "POST", f"/v1/sessions/{id}/attachments", {"mode": "watch", "where": "y"}, **ada)
-        assert (one.status, two.status) == (201, 201)
+        modes = (("demo", "control"), (id, "watch"))
+        made = [
+            await rest.ask(stage.path, "POST", f"/v1/sessions/{name}/attachments", {"mode": mode}, **ada)
+            for name, mode in modes
+        ]
+        assert [one.status for one in made] == [201, 201]
         follow = await rest.Link.open(stage.path)
         await follow.send("GET", "/v1/sessions/demo/events", b"", {**ada["headers"], "Accept": "text/event-stream"})
         assert (await follow.head())[0] == 200
         out = await verb(stage)
         assert out.status == 200, out.body
-        assert {a["id"] for a in out.json["attachments"]} == {one.json["attachment"]["id"], two.json["attachment"]["id"]}
+        assert {a["id"] for a in out.json["attachments"]} == {one.json["attachment"]["id"] for one in made}
         assert {a["reason"] for a in out.json["attachments"]} == {"revoked"}
         assert [s["alias"] for s in out.json["sessions"]] == ["demo"], "they stay"
         assert (await rest.ask(stage.path, "GET", "/v1/me", **ada)).status == 401
@@ -320,7 +326,8 @@ def test_an_admins_cells_in_a_session_of_somebody_else(rest):
     async def test(stage):
         bob = bearer(await user_with_token(rest, stage, "bob"))
         for number, verb in enumerate(verb for verb in SESSION_VERBS if verb.needs is not None):
-            made = await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": f"s{number}", "job": NAMED, **LEASE}, **bob)
+            body = {"alias": f"s{number}", "job": NAMED, **LEASE}
+            made = await rest.ask(stage.path, "POST", "/v1/sessions", body, **bob)
             base = f"/v1/sessions/{made.json['id']}"
             await rest.ask(stage.path, "GET", f"{base}/jobs/main?wait_s=20&until=started", **bob)
             watcher = await rest.ask(stage.path, "POST", f"{base}/attachments", {"mode": "watch"}, **bob)
@@ -335,8 +342,10 @@ def test_an_admins_cells_in_a_session_of_somebody_else(rest):
 
 
 @pytest.mark.requirement("S7.2")
-@pytest.mark.parametrize(("method", "path", "body"), [one[1:] for one in ADMINS_ONLY], ids=[one[0] for one in ADMINS_ONLY])
-def test_what_is_for_admins_is_refused_to_users_and_done_for_admins(rest, method, path, body):
+@pytest.mark.parametrize("verb", ADMINS_ONLY, ids=lambda verb: verb[0])
+def test_what_is_for_admins_is_refused_to_users_and_done_for_admins(rest, verb):
+    _, method, path, body = verb
+
     async def test(stage):
         ada = bearer(await user_with_token(rest, stage, "ada"))
         bob = bearer(await user_with_token(rest, stage, "bob"))
@@ -449,7 +458,8 @@ def test_who_is_no_member_begins_nothing_and_a_retired_project_takes_nothing(res
         listed = await rest.ask(stage.path, "GET", "/v1/projects", **ada)
         assert [one["project"]["name"] for one in listed.json["items"]] == ["default"]
         await rest.ask(stage.path, "PATCH", "/v1/projects/ci", {"members_added": ["group:staff"]})
-        assert (await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "x", "project": "ci"}, **ada)).status == 201
+        x_in_ci = {"alias": "x", "project": "ci"}
+        assert (await rest.ask(stage.path, "POST", "/v1/sessions", x_in_ci, **ada)).status == 201
         same = await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "x"}, **ada)
         assert same.status == 201, "an alias is one project's own"
         await rest.ask(stage.path, "POST", "/v1/projects/ci/retire")

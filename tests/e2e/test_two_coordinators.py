@@ -107,8 +107,9 @@ def test_both_serve_and_what_one_takes_the_other_knows_and_the_leader_does(pair,
     assert follower.until("demo")["outcome"]["code"] == 3
     assert leader.end("demo")["state"] == "ended"
     last = follower.session(made["id"])["last_seq"]
+    whole = list(range(1, last + 1))
     for feed in feeds:
-        pair.eventually(lambda feed=feed: feed.read() or feed.seen == list(range(1, last + 1)), what="the feed is whole")
+        pair.eventually(lambda feed=feed: feed.read() or feed.seen == whole, what="the feed is whole")
         feed.close()
     assert starts(tmp_path, "a") == 1
 

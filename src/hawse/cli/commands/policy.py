@@ -77,8 +77,9 @@ def set_(name: str, settings: tuple[str, ...], as_json: bool, connection: Connec
 def roles(as_json: bool, connection: Connection) -> int:
     """Show the authorization table: each verb, what it needs, and which role may.
 
-    The owner of a session may do everything in it; who has no role, nothing. ADMIN: of a site. A grant can be narrowed to capabilities
-    (`hawse share NAME USER --can job:watch`), those of jobs to one job (`--can job:watch@build`).
+    The owner of a session may do everything in it; who has no role, nothing; an admin of a site what ADMIN says. A
+    grant can be narrowed to capabilities (`hawse share NAME USER --can job:watch`), those of jobs to one job
+    (`--can job:watch@build`).
     """
     import sys
 
