@@ -52,7 +52,9 @@ def test_it_is_shown_to_a_named_server_with_the_project_and_to_nobody_else(tmp_p
     monkeypatch.setenv("HAWSE_TOKEN", TOKEN)
     monkeypatch.setenv("HAWSE_PROJECT", "ci")
     with FakeServer(tmp_path / "s", [answers(200, {})]) as server:
-        Transport(endpoint(f"unix:{tmp_path / 's'}")).request("GET", "/v1/me")
+        transport = Transport(endpoint(f"unix:{tmp_path / 's'}"))
+        transport.request("GET", "/v1/me")
+        transport.close()
     sent = dict(server.requests[0][0].headers)
     assert (sent[b"authorization"], sent[b"hawse-project"]) == (f"Bearer {TOKEN}".encode(), b"ci")
     assert endpoint().token == "", "one's own coordinator asks the kernel"
