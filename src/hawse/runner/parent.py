@@ -137,7 +137,12 @@ class Parent:
         if kind != terminal.SPAWN or connection in self._keepers:
             raise Malformed("the parent takes one SPAWN or one KEEP")
         order = parse_spawn(body)
-        if os.fork() == 0:
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or no memory
+            self._cut(connection, "busy", f"no process for its runner can be made now: {error.strerror}")
+            return
+        if pid == 0:
             self._become_runner(connection, order)
         self._forget(connection)
         connection.close()
