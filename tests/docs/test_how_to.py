@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 from docpage import ROOT, read
+from tests.site_service import serving
 
 FOLDER = ROOT / "docs" / "how-to"
-WITH_MORE = {"full-disks.md", "postgresql.md", "work-over-ssh.md"}
+WITH_MORE = {"full-disks.md", "postgresql.md", "site-users.md", "work-over-ssh.md"}
 PAGES = sorted(path.name for path in FOLDER.glob("*.md") if path.name not in WITH_MORE | {"README.md"})
 
 
@@ -66,3 +67,18 @@ def cluster(sshd, monkeypatch):
 @pytest.mark.requirement("S1.1", "S2.1")
 def test_work_over_ssh(cluster, reader):
     follow(reader, "work-over-ssh.md")
+
+
+@pytest.fixture
+def site(places, monkeypatch):
+    """What a person has: a service, and HAWSE_SERVER that says where."""
+    if os.getuid() != 0:
+        pytest.skip("the page is an admin's, and says so with root's uid")
+    path = places.runtime / "coordinator.sock"
+    monkeypatch.setenv("HAWSE_SERVER", f"unix:{path}")
+    with serving(path):
+        yield
+
+
+def test_site_users(site, reader):
+    follow(reader, "site-users.md")

@@ -16,6 +16,7 @@ AttachmentId = NewType("AttachmentId", str)
 GrantId = NewType("GrantId", str)
 ChannelId = NewType("ChannelId", str)
 NoticeId = NewType("NoticeId", str)
+TokenId = NewType("TokenId", str)
 
 RANDOM_BYTES = 10
 NAME_LENGTH_MAX = 64  # long enough for a path-like name, short enough for a table column

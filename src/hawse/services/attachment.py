@@ -121,7 +121,9 @@ async def attach(
         made = _attachment(unit, coming, session, found, via)
         return Admitted(found, made, secret, None if made.holds else control.holder_of(unit, found.id))
 
-    answer = await world.store.read(lambda view: _reading(view, caller, session_name, job)) if mode == READ else None
+    answer = None
+    if mode == READ:
+        answer = await world.store.read(lambda view: _reading(world, view, caller, session_name, job))
     if answer is None:
         answer = await world.store.write(verb)
     if not answer.secret:
@@ -153,10 +155,10 @@ def _policy(asked: str | None, mode: Mode) -> Attach | None:
         raise Invalid(f"policy {asked[:40]!r} is none of {', '.join(Attach)}") from None
 
 
-def _reading(view: View, caller: Caller, session_name: str, job: str | None) -> Admitted | None:
+def _reading(world: World, view: View, caller: Caller, session_name: str, job: str | None) -> Admitted | None:
     """What the owner needs to read; None: somebody else reads, and that is recorded."""
     session, found = chosen_job(view, caller, session_name, job, Capability.JOB_READ)
-    if session.owner != caller.principal:
+    if session.owner != caller.principal or world.site is not None:  # on a site an owner may be shut out, too
         return None
     return Admitted(found, None, "" if found.state == jobs.S.ENDED else view.order(found.id).secret)
 
@@ -244,7 +246,7 @@ def _received(
 
 def _effective(unit: Unit, coming: Coming, session: Session) -> Attach:
     """The session's policy, or the one of this attach. Raises Denied when it asks for more than it may."""
-    policy = Attach(policies_of(session)["attach"].value)
+    policy = Attach(policies_of(unit, session)["attach"].value)
     if coming.asked is None or not exceeds(coming.asked, policy):
         return coming.asked or policy
     if not is_permitted(unit, coming.caller, session, Capability.ATTACHMENT_DETACH):

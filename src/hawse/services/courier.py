@@ -32,6 +32,7 @@ from hawse.ports.notifier import Parcel
 from hawse.ports.store import Unit, View
 from hawse.services.channel import may_have
 from hawse.services.notice import document, may_know
+from hawse.services.identity import groups_of
 from hawse.services.patience import until_available
 from hawse.services.world import Caller, World
 
@@ -117,7 +118,7 @@ class Courier:
     # -- one try ------------------------------------------------------------------------------------------------------
 
     async def _try(self, due: Notice) -> None:
-        groups = await self.world.people.groups(due.principal)
+        groups = await groups_of(self.world, due.principal)
         now = self.world.clock.now()
         ready = await self._writing(lambda unit: _ready(unit, self.world, due.id, groups, now))
         if ready is None:

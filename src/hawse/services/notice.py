@@ -47,7 +47,7 @@ async def make(world: World, batch: Sequence[Pending]) -> set[str] | None:
     Raises Unavailable (nothing was done; try again).
     """
     asked = await world.store.read(lambda view: _in_groups(view, batch))
-    groups = {principal: await world.people.groups(principal) or frozenset() for principal in sorted(asked)}
+    groups = {principal: await groups_of(world, principal) or frozenset() for principal in sorted(asked)}
     now = world.clock.now()
 
     def verb(unit: Unit) -> set[str] | None:

@@ -29,7 +29,7 @@ from hawse.domain.effect import (
     StopJob,
     SweepJob,
 )
-from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
+from hawse.domain.errors import Broken, Fenced, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
@@ -58,6 +58,7 @@ NOTICES = "notices"  # the key of all events that are to be told
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
 ANSWERS_KEPT_S = 86400.0
+AUDIT_KEPT_S = 366 * 86400.0  # what a yearly review needs
 STALE_BATCH = 500
 
 
@@ -365,6 +366,8 @@ class Reconciler:
                 try:
                     await self._until_available(partial(reports.take, self.world, words))
                     break
+                except Fenced:
+                    raise  # it is for the new leader, and comes to him again
                 except Problem:
                     kind = type(report).__name__
                     log.exception("report %s of job %s cannot be taken", kind, report.job, extra={"job": report.job})
@@ -405,9 +408,16 @@ class Reconciler:
             await self._remove(session)
 
     async def _drop_answers(self) -> None:
-        """First answers to request ids that are too old to be asked for again."""
+        """First answers to request ids that are too old to be asked for again; what the audit log keeps no longer."""
+
+        def verb(unit: Unit) -> None:
+            now = self.world.clock.now()
+            unit.drop_answers_before(now - ANSWERS_KEPT_S)
+            if any(one.time < now - AUDIT_KEPT_S for one in unit.audit(limit=1)):
+                unit.drop_audit_before(now - AUDIT_KEPT_S)
+
         while True:
-            await self._writing(lambda unit: unit.drop_answers_before(self.world.clock.now() - ANSWERS_KEPT_S))
+            await self._writing(verb)
             await self.world.clock.sleep(HOUSEKEEPING_S)
 
     async def _remove(self, session: str) -> None:

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hawse.domain.errors import RequestReused
+from hawse.domain.project import DEFAULT
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
 from hawse.ports.meter import EffectMeter
 from hawse.ports.notifier import Notifier, People
 from hawse.ports.store import Answer, Store, Unit
+from hawse.services.attempt import Attempts
 from hawse.services.refusal import Refusals
 from hawse.services.trouble import Troubles
 
 T = TypeVar("T")
-PROJECT_DEFAULT = "default"
+PROJECT_DEFAULT = DEFAULT
+NOBODY = -1  # the uid of who comes over the network
 QUIET_S = 10.0  # long enough for a program that thinks between two lines, short enough to be told in time
 
 
@@ -28,6 +31,27 @@ class Everybody:
 
     async def groups(self, principal: str) -> frozenset[str] | None:
         return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How a site service lets people in. local_accounts: may every account of this host come, or only those that a
+    user names? admins: uids that may do what admins may, to begin with. token_s_max: how long a token may be good, from
+    when it is made, seconds; None: as long as its maker likes.
+    """
+
+    local_accounts: bool = False
+    admins: frozenset[int] = frozenset({0})
+    token_s_max: float | None = None
+
+
+class Lead:
+    """Is it this coordinator that does what only one may do?"""
+
+    __slots__ = ("is_ours",)
+
+    def __init__(self) -> None:
+        self.is_ours = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,8 @@ class World:
     effects: by kind, how they were done by this process. notifiers: by means of channels; people: who is still there.
     host: this machine's name, as notices tell it. quiet_s: how long a job prints nothing before it is looked at whether
     it waits for somebody.
+    site: None on a user's own coordinator. attempts: tokens that
+    opened nothing lately. lead: does this coordinator do the effects, and follow the runners?
     """
 
     store: Store
@@ -56,6 +82,9 @@ class World:
     people: People = field(default_factory=Everybody)
     host: str = ""
     quiet_s: float = QUIET_S
+    site: Site | None = None
+    attempts: Attempts = field(default_factory=Attempts, repr=False)
+    lead: Lead = field(default_factory=Lead)
 
     def effect_meter(self, kind: str) -> EffectMeter:
         """The meter of one kind of effect."""
@@ -86,7 +115,10 @@ class Caller:
 
     where: from where, as far as the coordinator itself knows (the peer's process, an address). now: when this was
     asked, Unix seconds; what has expired by then counts no more (so, when it is not given, nothing that may expire).
-    trail: where the gate notes which session it was.
+    trail: where the gate notes which session it was. is_admin: of the site. read_only, only_project: what a token is
+    narrowed to (domain/token.py). project_is_given: does the
+    request say the project? token: the id of the token that was shown, if one was.
+    also: what else names him, as which nothing of his is kept: the account of a user who came by it.
     """
 
     principal: str
@@ -96,6 +128,12 @@ class Caller:
     where: str = ""
     now: float = math.inf
     trail: Trail | None = field(default=None, compare=False, repr=False)
+    is_admin: bool = False
+    read_only: bool = False
+    only_project: str | None = None
+    project_is_given: bool = False
+    token: str = ""
+    also: frozenset[str] = frozenset()
 
     def about(self, session: str) -> None:
         """Note which session this request concerns."""
@@ -105,7 +143,7 @@ class Caller:
     @property
     def principals(self) -> frozenset[str]:
         """All that a grant may name."""
-        return self.groups | {self.principal}
+        return self.groups | self.also | {self.principal}
 
     @property
     def request_id(self) -> str:

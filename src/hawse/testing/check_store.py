@@ -12,11 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from hawse.testing.store_checks import clocks, control, grants, lists, meter, notices, outbox, rows, units, waiting
+from hawse.testing.store_checks import (
+    clocks,
+    control,
+    grants,
+    lists,
+    meter,
+    notices,
+    outbox,
+    rows,
+    site,
+    units,
+    waiting,
+)
 from hawse.testing.store_checks.kit import CHECKS, Check, OpenStore, check_replay, new_session
 
 __all__ = ["CHECKS", "Check", "OpenStore", "check_replay", "check_store", "new_session"]
-SUBJECTS = (rows, units, lists, grants, control, clocks, outbox, notices, waiting, meter)  # importing them fills CHECKS
+# Importing them fills CHECKS.
+SUBJECTS = (rows, units, lists, grants, control, clocks, outbox, notices, waiting, meter, site)
 
 
 async def check_store(fresh: Callable[[], Awaitable[OpenStore]]) -> None:

@@ -33,6 +33,7 @@ from hawse.adapters.store.postgres_connection import (
     migrate,
     psycopg,
 )
+from hawse.adapters.store.postgres_leader import FREE, Candidate, PostgresTerm
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.adapters.store.statements import Statement
 from hawse.adapters.store.unit import SqlUnit, SqlView
@@ -254,9 +255,11 @@ class _Listener:
         self._wakeups = wakeups
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._made: Connection | None = None
         self._descriptor = -1
         self._lost = asyncio.Event()
         self.listening = asyncio.Event()
+        self.lead_is_free = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled: listen; after a loss, connect again and wake everybody."""
@@ -288,7 +291,14 @@ class _Listener:
         except psycopg.Error as error:
             connection.close()
             raise self._address.translated(error) from error
+        self._made = connection
         return connection
+
+    def close_made(self) -> None:
+        """Once the threads have ended: the connection of who was cancelled while he waited for it."""
+        if self._made is not None:
+            with suppress(psycopg.Error):
+                self._made.close()
 
     def _hear(self) -> None:
         """The socket has something: never waits."""
@@ -305,6 +315,9 @@ class _Listener:
     def _heard(self, notice: str) -> None:
         name, effects, *moved = notice.split(" ")
         if name == self._name:
+            return
+        if effects == FREE:
+            self.lead_is_free.set()
             return
         if moved == ["*"]:
             self._wakeups.foreign()
@@ -334,6 +347,7 @@ class PostgresStore:
         self._wakeups = Wakeups()
         self._listener = _Listener(address, name, self._threads, self._wakeups)
         self._listening = self._loop.create_task(self._listener.run(), name="store-listen")
+        self._candidate = Candidate(address, name, CHANNEL, self._listener.lead_is_free)
         self._closing = False
 
     @classmethod
@@ -405,10 +419,16 @@ class PostgresStore:
         self._check_open()
         await self._wakeups.wait_effect(timeout_s=timeout_s)
 
+    async def lead(self) -> PostgresTerm:
+        self._check_open()
+        return await self._candidate.lead()
+
     async def aclose(self) -> None:
         self._closing = True
+        await self._candidate.aclose()
         self._listening.cancel()
         with suppress(asyncio.CancelledError):
             await self._listening
         await self._threads.aclose()
+        self._listener.close_made()
         self._wakeups.foreign()

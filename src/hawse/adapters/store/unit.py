@@ -25,6 +25,7 @@ from hawse.adapters.store.fields import (
     with_version,
 )
 from hawse.adapters.store.rows import Parameters
+from hawse.adapters.store.site_unit import SiteUnit, SiteView
 from hawse.adapters.store.unit_notices import PAGE_MAX, SqlNoticeUnit, SqlNoticeView, check_page
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
@@ -51,7 +52,7 @@ _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
 }
 
 
-class SqlView(SqlNoticeView):
+class SqlView(SqlNoticeView, SiteView):
     """Reads; see ports/store.py."""
 
     def session(self, id: str) -> Session:
@@ -166,6 +167,9 @@ class SqlView(SqlNoticeView):
             raise NotFound(f"there is no secret of {owner}")
         return bytes(row[0])
 
+    def attachments_of_principal(self, who: str) -> list[Attachment]:
+        return [rows.attachment_from(row) for row in self._all("attachments_of_principal", {"who": who})]
+
     def stale_attachments(self, limit: int) -> list[Attachment]:
         return [rows.attachment_from(row) for row in self._all("attachments_stale", {"limit": limit})]
 
@@ -198,7 +202,7 @@ class SqlView(SqlNoticeView):
         return census(self._all, now)
 
 
-class SqlUnit(SqlNoticeUnit, SqlView):
+class SqlUnit(SqlNoticeUnit, SqlView, SiteUnit):
     """Writes of one transaction; see ports/store.py. last_seqs, effects, events_written: what it changed."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -214,6 +218,9 @@ class SqlUnit(SqlNoticeUnit, SqlView):
     @abstractmethod
     def _take(self, name: str, parameters: Parameters, session: str) -> int | None:
         """Run a statement that raises `last_seq` of this session; return the new one, or None if it found no row."""
+
+    def _time(self) -> float:
+        return self._now()
 
     def _spend(self, count: int) -> None:
         """Tell how many rows the next statement may touch, where a database cares."""

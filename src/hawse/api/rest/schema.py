@@ -26,8 +26,8 @@ from hawse.api.rest.problem import MEDIA_TYPE, ProblemDocument
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_NOUNS = ("session", "job", "attachment", "grant", "channel", "notice")
-_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in _NOUNS}
+_STATED = ("session", "job", "attachment", "grant", "channel", "notice", "user", "token", "project")
+_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in _STATED}
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"type": "string"}
 _KEY = {

@@ -32,6 +32,7 @@ START_S = 2.0  # a job starts within milliseconds; a machine that needs longer i
 @click.option("--job-name", metavar="NAME", help="Name of its first job (default: from the command).")
 @click.option("--description", default="", metavar="TEXT", help="What people read about it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
+@click.option("--project", metavar="P", help="In this project (default: HAWSE_PROJECT, your own).")
 @job_options
 @lease_options
 @policy_options
@@ -44,6 +45,7 @@ def command(
     job_name: str | None,
     description: str,
     labels: tuple[str, ...],
+    project: str | None,
     options: JobOptions,
     ends: Ends,
     policies: dict[str, Any],
@@ -52,9 +54,9 @@ def command(
 ) -> int:
     """Start a session around COMMAND (default: your login shell) on a terminal of its own, and attach to it.
 
-    Without NAME it gets a friendly one. The session ends with its last job, unless --keep, --time or --until. With -d,
-    with --json (which does not attach either) or without a terminal it waits until COMMAND runs: 127 when there is
-    none, 126 when it cannot be run.
+    Without NAME it gets a friendly one. The session ends with its last job, unless --keep, --time, --until or its
+    project says otherwise. With -d, with --json (which does not attach either) or without a terminal it waits until
+    COMMAND runs: 127 when there is none, 126 when it cannot be run.
 
     \b
     hawse new demo -- vim notes.txt
@@ -63,6 +65,7 @@ def command(
     from hawse.cli.attach.tty import SIZE_DEFAULT, size
 
     attach = not (detached or as_json) and is_terminal(sys.stdout) and is_terminal(sys.stdin)
+    connection.project = project
     server = connection.open()
     around = server.surroundings()
     spec = options.spec(

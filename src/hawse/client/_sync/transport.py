@@ -139,7 +139,7 @@ class Transport:
         payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         if len(payload) > REQUEST_BYTES_MAX:
             raise TooLarge(f"the request has {len(payload)} bytes; at most {REQUEST_BYTES_MAX} are allowed")
-        head = _head(method, path, query, payload, version)
+        head = _head(method, path, query, payload, version, self._shown())
         deadline = now() + wait_s
         delay = 0.0
         for attempt in range(RETRIES_MAX + 1):
@@ -189,6 +189,11 @@ class Transport:
         except IndexError:
             return None
 
+    def _shown(self) -> dict[str, str]:
+        """What says who we are, and in which project."""
+        shown = {"Hawse-Project": self.endpoint.project} if self.endpoint.project else {}
+        return shown | ({"Authorization": f"Bearer {self.endpoint.token}"} if self.endpoint.token else {})
+
     def _leave_inherited(self) -> None:
         """In a fork: let go of our parent's links. Closed without a word, since what is said there is said for it."""
         if self._process != os.getpid():
@@ -205,7 +210,9 @@ class Transport:
         """
         connection = _Connection(to_coordinator(self.endpoint, now() + WAIT_S))
         try:
-            connection.send(_head("GET", path, query, b"", None, headers), b"", now() + WAIT_S)
+            connection.send(
+                _head("GET", path, query, b"", None, headers | self._shown()), b"", now() + WAIT_S
+            )
             status, answered = connection.head(now() + WAIT_S)
             if status >= 400:
                 body = connection.body(now() + WAIT_S, BODY_BYTES_MAX)
