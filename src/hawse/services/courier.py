@@ -31,8 +31,8 @@ from hawse.domain.notice import Kind, Notice
 from hawse.ports.notifier import Parcel
 from hawse.ports.store import Unit, View
 from hawse.services.channel import may_have
-from hawse.services.notice import document, may_know
 from hawse.services.identity import groups_of
+from hawse.services.notice import document, may_know
 from hawse.services.patience import until_available
 from hawse.services.world import Caller, World
 

@@ -26,6 +26,7 @@ from hawse.domain.session import Session
 from hawse.ports.store import Pending, Unit, View
 from hawse.services.channel import channel_of
 from hawse.services.gate import is_permitted, visible
+from hawse.services.identity import groups_of
 from hawse.services.world import Caller, World, once
 
 log = logging.getLogger("hawse.notice")
