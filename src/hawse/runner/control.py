@@ -153,8 +153,3 @@ class ControlLink:
         self.connection = None
         if self.changed is not None:
             self.changed()
-
-    @property
-    def all_acknowledged(self) -> bool:
-        """Has the coordinator committed everything that was reported?"""
-        return not self._waiting
