@@ -212,6 +212,23 @@ def test_reports_are_kept_until_they_are_acknowledged(attempt):
     assert third.reports("attached") == []
 
 
+def test_a_state_that_nobody_acknowledged_is_not_said_again(attempt):
+    """A coordinator that dies as soon as it hears: the next one is told what is, not what was; and nothing grows."""
+    link = attempt.attach(attachment="one")
+    link.until_output(b"ready")
+    for number in range(5):
+        control = attempt.coordinator(nonce=f"n{number}")
+        assert control.report("state")["attachments"]
+        control.close()
+    link.close()
+    last = attempt.coordinator(nonce="last")
+    assert last.report("detached")["attachment"] == "one"
+    assert last.command("signal", signal="CONT")["ok"]
+    kinds = [value["kind"] for name, value in last.events if name == "report"]
+    assert kinds[0] == "state"
+    assert kinds.count("state") == 1
+
+
 def test_too_many_reports_become_one_state(rig):
     attempt = rig.spawn("sh", "-c", "read x", tty=(80, 24), limits={"reports_max": 5})
     for _ in range(10):

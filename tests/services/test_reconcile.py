@@ -8,6 +8,7 @@ import pytest
 from tests.services.conftest import ME, Lab, spec
 from tests.services.test_session import long_lived
 
+from hawse.adapters.launch.said import reports
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import Clash, NotFound, Unavailable
@@ -193,6 +194,28 @@ def test_what_cannot_be_stored_now_is_told_meanwhile(in_lab, monkeypatch) -> Non
         await asyncio.sleep(100)
         assert lab.world.troubles.present is None
         assert (await job_verbs.get(lab.world, ME, "a", "work")).log == log
+
+    in_lab(test)
+
+
+def test_a_log_that_could_not_be_made_durable_is_told_once(in_lab) -> None:
+    """Its bytes are there now, and may be gone after a power failure."""
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        await session_verbs.create(lab.world, ME, NewSession(alias="a", job=spec()))
+        job = await job_verbs.wait(lab.world, ME, "a", "work", until="started", timeout_s=60)
+        start = lab.host.runners[job.id, 1].start
+        words = {"kind": "log", "state": "ok", "end": 9, "cause": "making it durable failed: Input/output error"}
+        state = {"kind": "state", "log": {"state": "ok", "end": 9, "cause": "Success"}}
+        for said in (words, words, state):
+            for report in reports(start, said, now=lab.world.clock.now()):
+                lab.host.runners[job.id, 1].report(report)
+            await asyncio.sleep(10)
+        after = await job_verbs.get(lab.world, ME, "a", "work")
+        assert (after.log.state, after.log.cause) == ("ok", words["cause"])
+        events = await lab.world.store.read(lambda view: view.events(job.session, limit=100))
+        assert [event.kind for event in events].count("job.log_changed") == 1
 
     in_lab(test)
 

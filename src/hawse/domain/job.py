@@ -133,7 +133,8 @@ class OnError(StrEnum):
 class LogState:
     """What the runner last told of the output log.
 
-    state: ok, blocked (the job waits for room), dropping (bytes are lost, counted).
+    state: ok, blocked (the job waits for room), dropping (bytes are lost, counted). cause of one that is ok: what went
+    wrong all the same, such as making it durable; it stays told.
     """
 
     state: str = "ok"

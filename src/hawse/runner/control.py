@@ -96,12 +96,11 @@ class ControlLink:
         connection.reader.body_bytes_max = terminal.CLIENT_BODY_BYTES_MAX
         connection.frames = self._frame
         connection.lost = self._lost
-        self._seq += 1
-        # the state goes first, so it is numbered first: an acknowledgement covers all numbers up to its own
-        for at, (_, body) in enumerate(self._waiting):
-            self._waiting[at] = (self._seq + 1 + at, body)
-        self._waiting.insert(0, (self._seq, {"kind": "state", **self._state()}))
-        self._seq += len(self._waiting) - 1
+        # the state goes first, so it is numbered first: an acknowledgement covers all numbers up to its own. An older
+        # one that is still kept tells what was
+        bodies = [{"kind": "state", **self._state()}, *(b for _, b in self._waiting if b["kind"] != "state")]
+        self._waiting = list(enumerate(bodies, self._seq + 1))
+        self._seq += len(bodies)
         for seq, body in list(self._waiting):
             self._say(seq, body)
         if self.changed is not None:
@@ -153,8 +152,3 @@ class ControlLink:
         self.connection = None
         if self.changed is not None:
             self.changed()
-
-    @property
-    def all_acknowledged(self) -> bool:
-        """Has the coordinator committed everything that was reported?"""
-        return not self._waiting

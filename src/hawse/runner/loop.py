@@ -69,10 +69,6 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def is_watched(self, fd: int) -> bool:
-        """Is there a handler for `fd`?"""
-        return fd in self._handlers
-
     def shortcut_output(self, fd: int, relay: Relay, source: int) -> None:
         """While nothing rare goes on, `relay.pump` may be done without calling the handler. Lasts until forget().
 

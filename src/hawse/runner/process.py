@@ -65,12 +65,6 @@ def set_size(fd: int, columns: int, rows: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def get_size(fd: int) -> tuple[int, int]:
-    """The terminal's size as (columns, rows)."""
-    rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
-    return columns, rows
-
-
 def start(order: Order, *, cgroup: str) -> Process:
     """Start the order's command. Raises StartFailed.
 

@@ -127,7 +127,7 @@ def _log_changed(unit: Unit, report: LogChanged) -> None:
     job = unit.job(report.job)
     log = report.log
     if log.state == "ok":
-        if job.log.state == "ok":
+        if job.log.state == "ok" and log.cause in ("", job.log.cause):
             return  # told before
         log = replace(log, bytes_dropped=job.log.bytes_dropped + log.bytes_dropped)
     else:

@@ -87,6 +87,30 @@ def test_a_cut_connection_is_made_again(postgres_database, eventually):
     asyncio.run(with_store(postgres_database, look))
 
 
+@pytest.mark.parametrize("words", ["", "deploy done", "x + s:one", "x"])
+def test_a_notice_that_is_not_ours_costs_a_look_and_nothing_else(postgres_database, words):
+    """Everybody who may connect to the database may NOTIFY on any channel."""
+
+    async def look(store):
+        failures = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+        other = await opening(postgres_database)
+        session = new_session("train")
+        await create(store, session)
+        async with asyncio.timeout(30):
+            while await store.wait_event(session.id, after=0, timeout_s=30) < 1:
+                pass
+            waiting = asyncio.ensure_future(other.wait_event(session.id, after=1, timeout_s=30))
+            with psycopg.connect(postgres_database, autocommit=True) as connection:
+                connection.execute("SELECT pg_notify('hawse', %s), pg_notify('hawse', %s)", [words, words + " "])
+            await store.write(lambda unit: touch(unit, unit.session(session.id), description="d"))
+            assert await waiting == 2
+        await other.aclose()
+        assert failures == []
+
+    asyncio.run(with_store(postgres_database, look))
+
+
 @pytest.mark.requirement("S3.3")
 def test_a_server_that_stops_is_unavailable_until_it_is_back(postgres, postgres_database, eventually):
     async def look(store):

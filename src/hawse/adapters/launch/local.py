@@ -42,6 +42,13 @@ class Said(NamedTuple):
     seq: int
 
 
+class Follower(NamedTuple):
+    """Who follows an attempt's runner, until that is gone."""
+
+    attempt: int
+    task: asyncio.Task[None]
+
+
 class LocalLauncher:
     """The port `Launcher` on this host. Cancelling a call leaves at most a started runner, which is found again."""
 
@@ -49,8 +56,7 @@ class LocalLauncher:
         self.parent = parent
         self.clock = clock
         self._links: dict[str, Link] = {}
-        self._followers: dict[str, asyncio.Task[None]] = {}
-        self._attempts: dict[str, int] = {}  # that they follow
+        self._followers: dict[str, Follower] = {}
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
         self._watched: dict[str, float] = {}  # jobs, and after how many quiet seconds they are looked at
@@ -60,8 +66,8 @@ class LocalLauncher:
 
     async def start(self, start: Start) -> None:
         self._is_in_use = True
-        if self._follows(start):
-            if self._attempts[start.job] != start.attempt:
+        if self._is_followed(start.job):
+            if self._followers[start.job].attempt != start.attempt:
                 raise Unavailable(f"the runner of job {start.job}'s attempt before has not gone yet")
             return
         try:
@@ -76,20 +82,26 @@ class LocalLauncher:
         await self._reach_and_follow(start)
 
     async def adopt(self, start: Start) -> None:
-        if not self._follows(start):
+        if not self._is_followed(start.job):
             await self._reach_and_follow(start)
 
-    def _follows(self, start: Start) -> bool:
-        task = self._followers.get(start.job)
-        return task is not None and not task.done()
+    def _is_followed(self, job: str) -> bool:
+        follower = self._followers.get(job)
+        return follower is not None and not follower.task.done()
 
     async def _reach_and_follow(self, start: Start) -> None:
         link = await self._reach(start)
-        if link is not None and not self._follows(start):
-            self._attempts[start.job] = start.attempt
-            self._followers[start.job] = asyncio.get_running_loop().create_task(self._follow(start, link))
+        if link is not None and not self._is_followed(start.job):
+            task = asyncio.get_running_loop().create_task(self._follow(start, link))
+            self._followers[start.job] = Follower(start.attempt, task)
+            task.add_done_callback(lambda task: self._left(start.job, task))
         elif link is not None:
             await link.aclose()
+
+    def _left(self, job: str, task: asyncio.Task[None]) -> None:
+        """A coordinator lives for months: nothing stays of a job that is over."""
+        if job in self._followers and self._followers[job].task is task:
+            del self._followers[job]
 
     async def _reach(self, start: Start) -> Link | None:
         """A link to the attempt's runner; None when there is none any more, which has been reported then.
@@ -185,7 +197,7 @@ class LocalLauncher:
             sweeping[0].hurry(grace_s)
         elif link is not None and link.start.attempt == attempt:
             await link.command("stop", grace_s=grace_s)
-        elif job in self._followers and not self._followers[job].done():
+        elif self._is_followed(job):
             raise Unavailable(f"the runner of job {job} is not reached just now")
 
     async def sweep(self, job: str, attempt: int, *, grace_s: float) -> None:
@@ -241,7 +253,7 @@ class LocalLauncher:
             return {}
 
     def _check_gone(self, job: str) -> None:
-        if job in self._followers and not self._followers[job].done():
+        if self._is_followed(job):
             raise Unavailable(f"the runner of job {job} is not reached just now")
 
     async def watch(self, job: str, *, quiet_s: float) -> None:
@@ -278,7 +290,7 @@ class LocalLauncher:
         self._is_in_use = False
 
     async def _leave_runners(self) -> None:
-        tasks = [*self._followers.values(), *(task for _, task in self._sweeps.values())]
+        tasks = [*(one.task for one in self._followers.values()), *(task for _, task in self._sweeps.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -98,7 +98,7 @@ def _state(start: Start, value: Mapping[str, Any], now: float) -> list[Report]:
         )
     log = value.get("log")
     if isinstance(log, dict):
-        found.append(LogChanged(start.job, start.attempt, _log(log, now)))
+        found.append(LogChanged(start.job, start.attempt, _log({**log, "cause": _why_not(log)}, now)))
     if isinstance(value.get("outcome"), dict):
         found.append(ended(start, value))
     return found
@@ -138,13 +138,19 @@ def outcome(value: object) -> Outcome:
     )
 
 
+def _why_not(log: Mapping[str, Any]) -> object:
+    """A `state` tells the last error number in any case; it means something only where bytes are not taken."""
+    return "" if log.get("state") == "ok" else log.get("cause", "")
+
+
 def _log(value: Mapping[str, Any], now: float) -> LogState:
     state = value.get("state")
+    cause = _text(value.get("cause", ""), CAUSE_LENGTH_MAX)
     if state not in ("blocked", "dropping"):
-        return LogState(bytes_dropped=_count(value.get("dropped")))
+        return LogState(cause=cause, since=now if cause else None, bytes_dropped=_count(value.get("dropped")))
     return LogState(
         state=state,
-        cause=_text(value.get("cause", ""), CAUSE_LENGTH_MAX),
+        cause=cause,
         since=_time(value.get("since")) or now,
         bytes_dropped=_count(value.get("dropped")),
     )

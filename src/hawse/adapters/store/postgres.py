@@ -313,18 +313,23 @@ class _Listener:
             self._lost.set()
 
     def _heard(self, notice: str) -> None:
-        name, effects, *moved = notice.split(" ")
+        name, _, rest = notice.partition(" ")
         if name == self._name:
             return
+        effects, *moved = rest.split(" ")
         if effects == FREE:
             self.lead_is_free.set()
             return
-        if moved == ["*"]:
+        try:
+            pairs = [pair.rpartition(":") for pair in moved if pair != "*"]
+            last_seqs = {session: int(seq) if seq else None for session, _, seq in pairs}
+            is_known = effects in ("+", "-") and len(pairs) == len(moved)
+        except ValueError:
+            is_known = False
+        if is_known:
+            self._wakeups.committed(last_seqs, effects=effects == "+")
+        else:  # too many to name, or somebody else's words on our channel
             self._wakeups.foreign()
-            return
-        pairs = (pair.rpartition(":") for pair in moved)
-        last_seqs = {session: int(seq) if seq else None for session, _, seq in pairs}
-        self._wakeups.committed(last_seqs, effects=effects == "+")
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -217,6 +217,8 @@ def _log_words(job: JobInfo) -> str:
         return f"blocked{since}: {log.cause}; the job waits until there is room{lost}"
     if log.state == "dropping":
         return f"dropping output{since}: {log.cause}{lost}"
+    if log.cause:
+        return f"{log.cause}{since}{lost}"
     return f"has gaps{lost}" if lost else "nothing was dropped"
 
 
