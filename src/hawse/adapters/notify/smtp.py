@@ -23,19 +23,23 @@ _HOST = re.compile(r"[^A-Za-z0-9.-]+")
 def message(parcel: Parcel) -> EmailMessage:
     """The mail: plain text, with what to type on a line of its own."""
     notice, settings = parcel.notice, parcel.settings
-    host = _HOST.sub("-", parcel.host).strip("-.") or "localhost"
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = f"[hawse] {notice.subject}"
     mail["From"] = settings["sender"]
     mail["To"] = ", ".join(settings["recipients"])
     mail["Date"] = format_datetime(datetime.fromtimestamp(notice.created_at, UTC))
-    mail["Message-ID"] = f"<{notice.id}@{host}.hawse.invalid>"
+    mail["Message-ID"] = f"<{notice.id}@{_host(parcel)}.hawse.invalid>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's vacation answers
     mail["Hawse-Notice"] = notice.id
     mail["Hawse-Kind"] = notice.kind.value
     lines = [notice.text, "", f"    {notice.command}", "", f"On {parcel.host}, notice {notice.id}."]
     mail.set_content("\n".join(lines) + "\n", cte="quoted-printable")
     return mail
+
+
+def _host(parcel: Parcel) -> str:
+    """This machine's name, as a mail may hold it."""
+    return _HOST.sub("-", parcel.host).strip("-.") or "localhost"
 
 
 class Mail:
@@ -50,6 +54,7 @@ class Mail:
         client = aiosmtplib.SMTP(
             hostname=settings["host"], port=settings["port"], timeout=STEP_S, use_tls=security == "tls",
             start_tls=security == "starttls", tls_context=None if security == "none" else ssl.create_default_context(),
+            local_hostname=_host(parcel),  # else the name service is asked, and everybody waits for it
         )  # fmt: skip
         try:
             async with client:
