@@ -1,5 +1,5 @@
 """Find the coordinator that is meant: a Unix socket (is it trustworthy, may one be started there?), or another machine
-behind ssh (hawse.client.ssh).
+behind ssh (hawse.client.ssh) or TLS (hawse.client.https).
 
 `start`: "auto" looks for a running one, else starts one; "never" only looks; "always" replaces a running one by a new
 one (its jobs go on: runners outlive coordinators). Source: requirement S0.2.
@@ -28,13 +28,16 @@ _PEER = Struct("iII")  # struct ucred: unix(7)
 class Endpoint:
     """Where a coordinator listens, and how one gets there.
 
-    where: None for an address that is not our own to start at. is_remote: it is reached through ssh, by SshEndpoint's
-    tunnels. mend_s_max: how long a broken link is tried again. patience_s: how long a login may take. meanwhile: called
-    while a far machine is waited for, several times a second; what it raises ends the waiting, and that tunnel.
+    where: None for an address that is not our own to start at. is_remote: it is on another machine; by_ssh: it is reached
+    through SshEndpoint's tunnels, else over TLS (HttpsEndpoint). mend_s_max: how long a broken link is tried again.
+    patience_s: how long a login may take. meanwhile: called while a far machine is waited for, several times a second; what
+    it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: shown with each request, if there is one.
     """
 
     __slots__ = ("_checked", "_fresh", "meanwhile", "path", "start_mode", "where")
-    is_remote = False
+    is_remote = by_ssh = False
+    host = "hawse"
+    token = ""
     mend_s_max = 60.0  # as long as the coordinator keeps an attachment whose link is away
 
     def __init__(self, path: str, *, start: str, where: Places | None) -> None:
@@ -63,7 +66,7 @@ class Endpoint:
         return 0.0
 
     def tunnel(self, *, runner: str = "", verb: str = "", batch: bool = False) -> Tunnel:
-        """A new way there through ssh; only of an endpoint that is_remote."""
+        """A new way there through ssh; only of an endpoint by_ssh."""
         raise TypeError(f"{self.path} is a socket on this machine: nothing leads through ssh")
 
     def go_ahead(self) -> None:
@@ -143,6 +146,11 @@ def endpoint(
         from hawse.client.ssh import ssh_endpoint
 
         return ssh_endpoint(address, start=start, environ=env, batch=batch)
+    if address.startswith("https:"):
+        from hawse.client.https import https_endpoint
+
+        return https_endpoint(address, start=start, environ=env)
     raise Invalid(
-        f"server address {address!r} is not valid", next_step="use ssh://[user@]host, or unix:/path/to/coordinator.sock"
+        f"server address {address!r} is not valid",
+        next_step="use ssh://[user@]host, https://host[:port], or unix:/path/to/coordinator.sock",
     )

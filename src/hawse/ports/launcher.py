@@ -173,6 +173,10 @@ class Launcher(Protocol):
         """Where clients of this host reach the runner: the path of its Unix socket."""
         ...
 
+    def listener_uid(self, job: str) -> int:
+        """The uid that listens at the runner's address; whoever else answers there is not the runner."""
+        ...
+
     def reports(self) -> AsyncIterator[Report]:
         """All reports, in order per job. One reader."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal as signals
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -226,6 +227,9 @@ class LocalLauncher:
 
     def address(self, job: str) -> str:
         return f"{self.parent.runners}/{job}"
+
+    def listener_uid(self, job: str) -> int:
+        return os.getuid()
 
     async def remove(self, job: str) -> None:
         await asyncio.to_thread(remains.remove, self._folder(job))

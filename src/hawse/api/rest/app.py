@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, grant, job, log, metrics, parameter, schema, session, status, timing
+from hawse.api.rest import attachment, event, grant, job, link, log, metrics, parameter, schema, session, status, timing
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.groups import Groups
@@ -25,7 +25,7 @@ from hawse.services.world import Caller, Trail
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-NOUNS = (status, metrics, session, job, attachment, grant, event, log, timing)
+NOUNS = (status, metrics, session, job, attachment, link, grant, event, log, timing)
 ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
@@ -105,6 +105,7 @@ class Front:
                 raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
             await refused(mistake(visit_id), visit_id, told)
         finally:
+            code = code or scope["state"].get("switched", 0)
             self._desk.answers[code // 100] += 1
             line = {
                 "kind": "request",
