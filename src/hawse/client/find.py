@@ -18,7 +18,9 @@ from hawse.domain.places import Places
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
+    from hawse.client.tls import TlsTunnel
     from hawse.client.tunnel import Tunnel
 
 STARTS = ("auto", "never", "always")
@@ -46,7 +48,7 @@ class Endpoint:
         self.path = path
         self.start_mode = start
         self.where = where
-        self.meanwhile: Callable[[Tunnel], None] | None = None
+        self.meanwhile: Callable[[Any], None] | None = None
         self._checked = False
         self._fresh = start == "always"
 
@@ -68,6 +70,10 @@ class Endpoint:
     def tunnel(self, *, runner: str = "", verb: str = "", batch: bool = False) -> Tunnel:
         """A new way there through ssh; only of an endpoint by_ssh."""
         raise TypeError(f"{self.path} is a socket on this machine: nothing leads through ssh")
+
+    def tls(self, deadline: float) -> TlsTunnel:
+        """A new way there over TLS; only of an endpoint that is_remote and not by_ssh."""
+        raise TypeError(f"{self.path} is not reached over TLS")
 
     def go_ahead(self) -> None:
         """Begin with the way to a runner, where it is a long one."""
