@@ -16,7 +16,9 @@ from hawse.ports.store import Order
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order."""
+    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order. owner: the principal whose
+    session it is.
+    """
 
     session: str
     job: str
@@ -25,6 +27,7 @@ class Start:
     order: Order
     tty: bool
     grace_s: float
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import os
 from bisect import bisect_right
 from zlib import crc32
 
+from hawse.runner.log_file import opened
 from hawse.runner.recovery import segment_starts
 from hawse.wire import segment
 
@@ -50,7 +51,7 @@ class OpenSegment:
     def __init__(self, directory: str, start: int) -> None:
         self.start = start
         self.name = f"{directory}/{segment.segment_name(start)}"
-        self.fd = os.open(f"{self.name}.seg", os.O_RDONLY | os.O_CLOEXEC)
+        self.fd = opened(f"{self.name}.seg")
         self.records: list[segment.Record] = []
         self.blocks: list[segment.Record] = []
         self._offsets: list[int] = []
@@ -60,7 +61,7 @@ class OpenSegment:
     def refresh(self) -> None:
         """Read what was added to the index."""
         try:
-            with open(f"{self.name}.idx", "rb") as file:
+            with open(opened(f"{self.name}.idx"), "rb") as file:
                 file.seek(self._index_at)
                 data = file.read()
         except FileNotFoundError:
@@ -206,7 +207,7 @@ class LogReader:
         if here + 1 >= len(starts):
             return MISSING
         try:
-            with open(f"{self.directory}/{segment.segment_name(starts[here + 1])}.idx", "rb") as file:
+            with open(opened(f"{self.directory}/{segment.segment_name(starts[here + 1])}.idx"), "rb") as file:
                 records, _ = segment.decode_all(file.read(segment.RECORD_BYTES))
         except OSError:
             return MISSING

@@ -97,7 +97,7 @@ class Reconciler:
 
     async def _find_again(self, job: Job) -> None:
         try:
-            order = await self.world.store.read(lambda view: view.order(job.id))
+            order, owner = await self.world.store.read(lambda view: (view.order(job.id), view.session(job.session).owner))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
@@ -106,9 +106,9 @@ class Reconciler:
             await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
             return
         if job.state == jobs.S.STARTING:
-            await self.world.launcher.start(_start(job, order))  # its claim knows whether that was done before
+            await self.world.launcher.start(_start(job, order, owner))  # its claim knows whether that was done before
             return
-        await self.world.launcher.adopt(_start(job, order))
+        await self.world.launcher.adopt(_start(job, order, owner))
         if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
             await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
 
@@ -262,14 +262,14 @@ class Reconciler:
 
     async def _start(self, id: str, attempt: int) -> None:
         try:
-            job, order = await self.world.store.read(lambda view: (view.job(id), view.order(id)))
+            job, order, owner = await self.world.store.read(lambda view: _whole(view, id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.attempt == attempt and job.state == jobs.S.PENDING:
             job = await self._writing(lambda unit: _begun(unit, id, attempt))
         if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
             return
-        start = _start(job, order)
+        start = _start(job, order, owner)
         if job.state == jobs.S.STARTING:
             await self.world.launcher.start(start)
         else:  # its stop was asked before its start was done: find out whether it runs, never start it now
@@ -411,7 +411,13 @@ def _begun(unit: Unit, id: str, attempt: int) -> Job:
     return kept
 
 
-def _start(job: Job, order: Order) -> Start:
+def _whole(view: View, id: str) -> tuple[Job, Order, str]:
+    """A job, its order, and whose session it is in."""
+    job = view.job(id)
+    return job, view.order(id), view.session(job.session).owner
+
+
+def _start(job: Job, order: Order, owner: str) -> Start:
     return Start(
         session=job.session,
         job=job.id,
@@ -420,4 +426,5 @@ def _start(job: Job, order: Order) -> Start:
         order=order,
         tty=job.tty,
         grace_s=job.grace_s,
+        owner=owner,
     )

@@ -24,7 +24,7 @@ from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
 from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Ended, Report, Start, Swept
-from hawse.runner import claim, kin
+from hawse.runner import claim
 
 log = logging.getLogger("hawse.launch")
 
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 class LocalLauncher:
     """The port `Launcher` on this host. Cancelling a call leaves at most a started runner, which is found again."""
 
-    def __init__(self, parent: Parent, clock: Clock) -> None:
+    def __init__(self, parent: RunnersParent, clock: Clock) -> None:
         self.parent = parent
         self.clock = clock
         self._links: dict[str, Link] = {}
@@ -54,6 +54,7 @@ class LocalLauncher:
         self._attempts: dict[str, int] = {}  # that they follow
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
+        self._loop = asyncio.get_running_loop()
 
     # -- starting and finding -----------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class LocalLauncher:
         for pause in REACH_S:
             await self.clock.sleep(pause)
             try:
-                link = await Link.open(self.address(start.job), start)
+                link = await Link.open(self.address(start.job), start, uid=self.listener_uid(start.job))
             except (Unavailable, Broken) as error:
                 problem = error
             else:
@@ -126,12 +127,19 @@ class LocalLauncher:
         return True
 
     async def _left_behind(self, start: Start) -> tuple[dict[str, Any], ...]:
-        left = await asyncio.to_thread(Remains, start.job, self._folder(start.job), start.attempt)
-        await self.clock.sleep(DYING_S if await asyncio.to_thread(left.present) else LOOK_AGAIN_S)
-        found = await asyncio.to_thread(left.present)
-        if not found:
-            await asyncio.to_thread(kin.remove_cgroup, left.cgroup)
+        left = await asyncio.to_thread(self._remains, start.job, start.attempt)
+        try:
+            await self.clock.sleep(DYING_S if await asyncio.to_thread(left.present) else LOOK_AGAIN_S)
+            found = await asyncio.to_thread(left.present)
+            if not found:
+                await asyncio.to_thread(left.clean)
+        except OSError as error:
+            raise Unavailable(f"what job {start.job} left behind cannot be seen: {error}") from error
         return remains.told(found)
+
+    def _remains(self, job: str, attempt: int) -> Remains:
+        """Blocking."""
+        return Remains(job, self._folder(job), attempt)
 
     async def _record(self, start: Start, name: str) -> dict[str, Any] | None:
         return await asyncio.to_thread(remains.record, self._folder(start.job), start.attempt, name)
@@ -187,7 +195,7 @@ class LocalLauncher:
         key = job, attempt
         if key in self._sweeps:
             return
-        left = await asyncio.to_thread(Remains, job, self._folder(job), attempt)
+        left = await asyncio.to_thread(self._remains, job, attempt)
         if key not in self._sweeps:
             sweep = Sweep(left, self.clock, grace_s=grace_s)
             self._sweeps[key] = sweep, asyncio.get_running_loop().create_task(self._sweep(key, sweep))
