@@ -27,8 +27,10 @@ from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
 from hawse.daemons.folders import listening_socket
 from hawse.daemons.key import kept_key
-from hawse.daemons.log_file import LogFile
-from hawse.domain.errors import InternalError, Invalid, Problem
+from hawse.daemons.log_file import BYTES_MAX, LogFile
+from hawse.daemons.notify import STOPPING, notify
+from hawse.daemons.site import SiteConfig
+from hawse.domain.errors import InternalError, Invalid, Problem, Unavailable
 from hawse.domain.places import Places
 from hawse.ports.clock import Clock
 from hawse.ports.store import Store
@@ -46,18 +48,20 @@ GC_OBJECTS = 5000  # new ones between two looks for cycles: Python's 700 is less
 class Settings:
     """store: a URL, or None for what config.toml says, else SQLite.
 
-    foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's.
+    foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's. site: of
+    a site's service; None: a user's own coordinator.
     """
 
     places: Places
     store: str | None = None
     foreground: bool = False
     background: bool = False
+    site: SiteConfig | None = None
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; 0. Call it with the claims held. Raises Problem when it can't begin."""
-    lines = LogFile(settings.places.coordinator_log, foreground=settings.foreground)
+    lines = opened_log(settings)
     root = logging.getLogger()
     root.addHandler(lines)
     root.setLevel(logging.INFO)
@@ -79,6 +83,17 @@ def serve(settings: Settings) -> int:
     return 0
 
 
+def opened_log(settings: Settings) -> LogFile:
+    """Raises Unavailable."""
+    site = settings.site
+    path = settings.places.coordinator_log if site is None or site.log is None else site.log
+    bytes_max = BYTES_MAX if site is None or site.log_bytes_max is None else site.log_bytes_max
+    try:
+        return LogFile(path, foreground=settings.foreground, bytes_max=bytes_max)
+    except OSError as error:
+        raise Unavailable(f"the log {path} cannot be written: {error.strerror}") from error
+
+
 async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int]) -> None:
     places, stop = settings.places, asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -89,7 +104,9 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
     async with AsyncExitStack() as stack:
         store, kind = await opened_store(store_url(settings), places, clock)
         stack.push_async_callback(store.aclose)
-        world = made_world(store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings))
+        world = made_world(
+            store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings), site=settings.site
+        )
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             leader = Reconciler(world)
@@ -99,9 +116,17 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
                 world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write,
                 not_ready=lambda: "" if leader.adopted.is_set() else "the jobs that run are being found again",
             )  # fmt: skip
-            listener = Listener(desk)
+            listener = Listener(desk, connections_max=settings.site and settings.site.connections_max)
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))
+            watch = None
+            if settings.site is not None:
+                from hawse.daemons.site_service import SiteService
+
+                service = SiteService(settings.site, desk, lines, facts)
+                stack.callback(service.close)
+                await service.listen(listener)
+                watch = tasks.create_task(service.watch(), name="certificate")
             if settings.background:
                 lines.take_stderr()
             gc.collect()
@@ -111,9 +136,12 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
             try:
                 await stop.wait()
                 log.info("stopping; jobs go on")
+                notify(STOPPING)
             finally:
                 await listener.aclose()
                 reconciler.cancel()
+                if watch is not None:
+                    watch.cancel()
         os.unlink(places.socket)
 
 
@@ -170,6 +198,8 @@ def look(url: str, places: Places) -> tuple[str, int]:
 
 def lease_s_max(settings: Settings) -> float | None:
     """How long a session may live: config.toml, [sessions] lease_s_max, in seconds; None without. Raises Invalid."""
+    if settings.site is not None:
+        return settings.site.lease_s_max
     try:
         with open(settings.places.config_file, "rb") as file:
             found = tomllib.load(file).get("sessions", {}).get("lease_s_max")
@@ -183,9 +213,27 @@ def lease_s_max(settings: Settings) -> float | None:
 
 
 def made_world(
-    store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int], lease_s_max: float | None = None
+    store: Store,
+    clock: Clock,
+    places: Places,
+    *,
+    descriptors: tuple[int, int],
+    lease_s_max: float | None = None,
+    site: SiteConfig | None = None,
 ) -> World:
     """The ports of this machine."""
+    key = kept_key(f"{places.state}/{KEY_FILE}")
+    if site is not None and site.helper is not None:
+        from hawse.daemons.site_service import launcher_of, site_of
+
+        tell, owners, logs = launcher_of(site, places, clock)
+        made = World(
+            store=store, launcher=owners, clock=clock, logs=logs, lease_s_max=lease_s_max, key=key, site=site_of(site)
+        )
+        tell(made)
+        return made
+    if site is not None:
+        from hawse.daemons.site_service import site_of
     parent = Parent(
         socket=places.parent_socket,
         jobs=places.jobs,
@@ -199,9 +247,10 @@ def made_world(
         launcher=LocalLauncher(parent, clock),
         clock=clock,
         logs=LogFiles(places.jobs),
-        owner=f"uid:{os.getuid()}",
+        owner=f"uid:{os.getuid()}" if site is None else "",
         lease_s_max=lease_s_max,
-        key=kept_key(f"{places.state}/{KEY_FILE}"),
+        key=key,
+        **({} if site is None else {"site": site_of(site)}),
     )
 
 

@@ -16,10 +16,12 @@ from typing import Any
 
 from hawse.client.names import did_you_mean
 from hawse.domain.errors import Invalid
+from hawse.domain.places import SOCKET_PATH_BYTES_MAX, Places
 
 FILE_BYTES_MAX = 256 * 1024
 UID_MAX = 2**32 - 2
 SECRET_BYTES_MAX = 4096
+RUNTIME_BYTES_MAX = SOCKET_PATH_BYTES_MAX - len("/r/") - 36  # a runner's socket is named by its job's id
 _TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 Check = Callable[[object], Any]
@@ -45,9 +47,9 @@ class HttpsListener:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteConfig:
     """A checked configuration. helper: the socket of the helper that starts jobs as their owners; None: all jobs run as
-    the service. store: "sqlite" or a PostgreSQL URL, which may hold a password and is not shown.
+    the service. run, job_state: the helper's folders of sockets and of logs; None: as the helper's own defaults. store: "sqlite" or a PostgreSQL URL, which may hold a password and is not shown.
     """
 
     file: str
@@ -57,6 +59,8 @@ class Site:
     unix: UnixListener | None = None
     https: HttpsListener | None = None
     helper: str | None = None
+    run: str | None = None
+    job_state: str | None = None
     local_accounts: bool = False
     admins: frozenset[int] = frozenset({0})
     token_days_max: int | None = None
@@ -64,6 +68,10 @@ class Site:
     lease_s_max: float | None = None
     log: str | None = None
     log_bytes_max: int | None = None
+
+    @property
+    def places(self) -> Places:
+        return Places(state=self.state, runtime=self.runtime, config=os.path.dirname(self.file))
 
 
 # -- what a value may be ----------------------------------------------------------------------------------------------
@@ -128,7 +136,7 @@ KEYS: dict[str, dict[str, Check]] = {
     "store": {"url": _store, "url_file": _path, "url_env": _text},
     "unix": {"path": _path, "mode": _mode, "group": _text},
     "https": {"address": _address, "certificate": _path, "key": _path},
-    "jobs": {"helper": _path},
+    "jobs": {"helper": _path, "run_dir": _path, "state_dir": _path},
     "site": {"local_accounts": _yes_or_no, "admins": _uids, "token_days_max": _number(1, 36500)},
     "limits": {"connections_max": _number(16, 100_000), "lease_s_max": _number(60, 10 * 366 * 86400)},
     "log": {"file": _path, "bytes_max": _number(64 * 1024, 2**40)},
@@ -140,7 +148,7 @@ TOGETHER = {"https": ("address", "certificate", "key"), "unix": ("path",), "jobs
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_site(path: str, environ: dict[str, str] | None = None) -> Site:
+def read_site(path: str, environ: dict[str, str] | None = None) -> SiteConfig:
     """The configuration in this file. Raises Invalid: each says the file, the line and the key."""
     text = _text_of(path)
     try:
@@ -153,7 +161,7 @@ def read_site(path: str, environ: dict[str, str] | None = None) -> Site:
         raise Invalid(
             f"{path}: nothing is listened on", next_step="write a table [https] or [unix], or both: hawse serve --help"
         )
-    made = Site(
+    made = SiteConfig(
         file=os.path.abspath(path),
         state=found.get("", "state_dir"),
         runtime=found.get("", "runtime_dir"),
@@ -161,6 +169,8 @@ def read_site(path: str, environ: dict[str, str] | None = None) -> Site:
         unix=_unix(found),
         https=_https(found),
         helper=found.get("jobs", "helper"),
+        run=found.get("jobs", "run_dir"),
+        job_state=found.get("jobs", "state_dir"),
         local_accounts=found.get("site", "local_accounts", False),
         admins=found.get("site", "admins", frozenset({0})),
         token_days_max=found.get("site", "token_days_max"),
@@ -169,6 +179,8 @@ def read_site(path: str, environ: dict[str, str] | None = None) -> Site:
         log=found.get("log", "file"),
         log_bytes_max=found.get("log", "bytes_max"),
     )
+    if len(os.fsencode(made.runtime)) > RUNTIME_BYTES_MAX:
+        raise found.wrong("", "runtime_dir", f"has more than {RUNTIME_BYTES_MAX} bytes: sockets have longer paths")
     if made.unix is not None and os.path.dirname(made.unix.path) == made.runtime:
         raise found.wrong("unix", "path", "is not in runtime_dir, where nobody else can come: use another folder")
     return made
@@ -249,8 +261,8 @@ def _unix(found: _Checked) -> UnixListener | None:
     path = found.get("unix", "path")
     if path is None:
         return None
-    if len(os.fsencode(path)) > 107:
-        raise found.wrong("unix", "path", "has more than 107 bytes, which no socket's path may have")
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise found.wrong("unix", "path", f"has more than {SOCKET_PATH_BYTES_MAX} bytes, which no socket's path may have")
     return UnixListener(path, found.get("unix", "mode", 0o666), found.get("unix", "group"))
 
 

@@ -109,7 +109,8 @@ class AsUserLauncher(LocalLauncher):
     def __init__(
         self, helper: Helper, clock: Clock, *, links_jobs: str, links_runners: str, run: str, state: str, uid_of: UidOf
     ) -> None:
-        super().__init__(_Owners(self), clock)
+        super().__init__(_Owners(self, jobs=links_jobs, runners=links_runners), clock)
+        self._loop = asyncio.get_running_loop()
         self.run = run
         self.state = state
         self._helper = helper
@@ -161,12 +162,6 @@ class AsUserLauncher(LocalLauncher):
             await parent.keep()
         await super().adopt(start)
 
-    def address(self, job: str) -> str:
-        return f"{self._links_runners}/{job}"
-
-    def _folder(self, job: str) -> str:
-        return f"{self._links_jobs}/{job}"
-
     # -- what only the owner's own processes can do -------------------------------------------------------------------
 
     def _remains(self, job: str, attempt: int) -> Remains:
@@ -193,7 +188,9 @@ class AsUserLauncher(LocalLauncher):
 class _Owners:
     """All parents, in the place of the one that a launcher has."""
 
-    def __init__(self, launcher: AsUserLauncher) -> None:
+    def __init__(self, launcher: AsUserLauncher, *, jobs: str, runners: str) -> None:
+        self.jobs = jobs
+        self.runners = runners
         self._launcher = launcher
 
     async def spawn(self, start: Start) -> Spawned:

@@ -13,11 +13,10 @@ import os
 import signal as signals
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hawse.adapters.launch import remains, said
 from hawse.adapters.launch.link import Link
-from hawse.adapters.launch.parent import Parent
 from hawse.adapters.launch.remains import Remains
 from hawse.adapters.launch.sweep import Sweep
 from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
@@ -25,6 +24,7 @@ from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Ended, Report, Start, Swept
 from hawse.runner import claim
+from hawse.wire.order import Spawned
 
 log = logging.getLogger("hawse.launch")
 
@@ -33,6 +33,18 @@ REACH_S = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)  # between tries to reach a runner tha
 FORGET_S = 2.0
 LOOK_AGAIN_S = 0.02  # a process that executes a program at this moment can't be recognised
 DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
+
+
+class RunnersParent(Protocol):
+    """What runners are had from: one parent, or one for each owner. jobs, runners: the folders of logs and sockets."""
+
+    jobs: str
+    runners: str
+
+    async def spawn(self, start: Start) -> Spawned: ...
+    async def keep(self) -> None: ...
+    def let_go(self) -> None: ...
+    async def end(self) -> None: ...
 
 
 class Said(NamedTuple):
@@ -54,7 +66,6 @@ class LocalLauncher:
         self._attempts: dict[str, int] = {}  # that they follow
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
-        self._loop = asyncio.get_running_loop()
 
     # -- starting and finding -----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, grant, job, link, log, metrics, parameter, schema, session, status, timing
+from hawse.api.rest import attachment, event, grant, job, link, log, metrics, parameter, schema, session, status, surroundings, timing
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.groups import Groups
@@ -25,7 +25,7 @@ from hawse.services.world import Caller, Trail
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-NOUNS = (status, metrics, session, job, attachment, link, grant, event, log, timing)
+NOUNS = (status, surroundings, metrics, session, job, attachment, link, grant, event, log, timing)
 ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))

@@ -18,6 +18,7 @@ _encode = msgspec.json.Encoder().encode
 class Status(msgspec.Struct, kw_only=True):
     """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds.
 
+    listens: a site's addresses. certificate_expires_at: Unix seconds, of its certificate.
     trouble: why the store does not take what the coordinator has to write down, and since when.
     """
 
@@ -33,6 +34,8 @@ class Status(msgspec.Struct, kw_only=True):
     host: str
     boot_id: str
     trouble: Trouble | None = None
+    listens: list[str] = []
+    certificate_expires_at: float | None = None
 
 
 class Health(msgspec.Struct):

@@ -17,7 +17,6 @@ from litestar import Response, get
 from hawse.api.rest.caller import AnyRequest, visit_of
 from hawse.api.rest.response import answered
 from hawse.domain.errors import NotFound
-from hawse.services import identity
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 UMASK = 0o022
@@ -36,9 +35,7 @@ class Surroundings(msgspec.Struct):
 async def surroundings(request: AnyRequest) -> Response[Surroundings]:
     """Environment, working directory and umask of the account as which the caller's jobs run."""
     visit = visit_of(request)
-    uid: int | None = os.getuid()
-    if visit.desk.is_shared:
-        uid = await identity.uid_of(visit.desk.world, visit.caller.principal)
+    uid = await visit.desk.account_of(visit.caller.principal)
     account = None if uid is None else await asyncio.to_thread(_account, uid)
     if account is None:
         raise NotFound(
