@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
         connection, _ = listening.accept()
         with connection:
             try:
-                answer = {"ok": True, "pid": served(connection, options, caller)}
+                answer: dict[str, object] = {"ok": True, "pid": served(connection, options, caller)}
             except Refused as error:
                 say(f"refused: {error}")
                 answer = {"error": str(error)}

@@ -116,7 +116,7 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
                 world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write,
                 not_ready=lambda: "" if leader.adopted.is_set() else "the jobs that run are being found again",
             )  # fmt: skip
-            listener = Listener(desk, connections_max=settings.site and settings.site.connections_max)
+            listener = Listener(desk, connections_max=settings.site.connections_max if settings.site else None)
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))
             watch = None

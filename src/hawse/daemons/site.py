@@ -276,7 +276,7 @@ def _https(found: _Checked) -> HttpsListener | None:
             raise found.wrong("https", "key", f"can be read by everybody: chmod 600 {key}")
     except OSError as error:
         raise found.wrong("https", "key", f"names {key}: {error.strerror}") from error
-    return HttpsListener(*address, certificate=found.get("https", "certificate"), key=key)
+    return HttpsListener(address[0], address[1], found.get("https", "certificate"), key)
 
 
 def _store_url(found: _Checked, environ: Any) -> str:
@@ -287,7 +287,7 @@ def _store_url(found: _Checked, environ: Any) -> str:
         return "sqlite"
     if chosen == ["url_env"]:
         name = found.get("store", "url_env")
-        url = environ.get(name, "").strip()
+        url = str(environ.get(name, "")).strip()
         if not url:
             raise found.wrong("store", "url_env", f"names the variable {name}, which is not set")
     else:

@@ -12,7 +12,7 @@ import stat
 
 
 def opened(path: str) -> int:
-    """A plain file, in a folder of its owner's; its descriptor. Raises OSError: FileNotFoundError, or it is not that."""
+    """A plain file, in a folder of its owner's; its descriptor. Raises OSError: it is absent, or it is not that."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         found = os.fstat(descriptor)

@@ -21,8 +21,9 @@ NOTHING, TERM, KILL, CLEAN = "", "term", "kill", "clean"
 
 
 class Look:
-    """job; main, main_started, cgroup: what process.json said. do: NOTHING, TERM (and CONT, to those that were not asked
-    before), KILL, CLEAN (remove the cgroup). asked: (pid, started) of those that got TERM before."""
+    """job; main, main_started, cgroup: what process.json said. do: NOTHING, TERM (and CONT, to those that were not
+    asked before), KILL, CLEAN (remove the cgroup). asked: (pid, started) of those that got TERM before.
+    """
 
     __slots__ = ("asked", "cgroup", "do", "job", "main", "main_started")
 

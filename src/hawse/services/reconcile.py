@@ -97,7 +97,7 @@ class Reconciler:
 
     async def _find_again(self, job: Job) -> None:
         try:
-            order, owner = await self.world.store.read(lambda view: (view.order(job.id), view.session(job.session).owner))
+            _, order, owner = await self.world.store.read(lambda view: _whole(view, job.id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come

@@ -55,8 +55,9 @@ class Remains:
             main = {}  # numbers of another boot name other processes
         pid, started = main.get("pid"), main.get("started")
         self.cgroup = str(main.get("cgroup", ""))
-        is_told = isinstance(pid, int) and isinstance(started, int)
-        self.main, self.main_started = (int(pid), int(started)) if is_told else (0, 0)
+        self.main = self.main_started = 0
+        if isinstance(pid, int) and isinstance(started, int):
+            self.main, self.main_started = pid, started
 
     def present(self) -> list[Left]:
         """Those that live. Raises OSError: it cannot be seen now."""
