@@ -151,7 +151,7 @@ class Parent:
             self._leave_now()
             return
         if kind not in (terminal.SPAWN, terminal.LOOK) or connection in self._keepers:
-            raise Malformed("the parent takes one SPAWN, LOOK, KEEP or LEAVE")
+            raise Malformed("the parent takes one SPAWN, one LOOK, one LEAVE or one KEEP")
         if kind == terminal.LOOK:
             asked = look.parse(body)
             if os.fork() == 0:

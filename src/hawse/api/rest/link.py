@@ -25,7 +25,7 @@ SWITCHING = 101
     "/v1/sessions/{session:str}/jobs/{job:str}/link",
     operation_id="link",
     tags=["attachments"],
-    status_code=SWITCHING,
+    media_type="application/octet-stream",
 )
 async def link(request: AnyRequest, session: fields.SessionName, job: fields.JobName) -> Response[bytes]:
     """Switch this connection to the runner's protocol (`Upgrade: hawse`): 101, then bytes both ways.

@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from typing import cast
 
 from hawse.domain.errors import Broken, NotFound, Unavailable
 
@@ -69,9 +70,8 @@ class Relay(asyncio.Protocol):
     # -- the runner's side --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._runner = transport
-        transport.set_write_buffer_limits(high=WAITING_BYTES_MAX)
+        self._runner = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        self._runner.set_write_buffer_limits(high=WAITING_BYTES_MAX)
 
     def data_received(self, data: bytes) -> None:
         if self._client is not None and not self._client.is_closing():
