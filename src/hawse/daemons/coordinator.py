@@ -99,6 +99,8 @@ def chosen_places(options: argparse.Namespace) -> Places:
             if not value:
                 raise Invalid("an empty path is not possible")
             env[name] = os.path.abspath(value)
+    if options.instance is not None:
+        env["HAWSE_INSTANCE"] = options.instance
     return places(env, uid=os.getuid(), home=os.path.expanduser("~"))
 
 
@@ -138,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help="be a site's service: several users, sockets and TLS as FILE says")
     parser.add_argument("--check-config", action="store_true", help="only read FILE, and say what is wrong with it")
+    parser.add_argument(
+        "--instance", metavar="NAME", help="a further coordinator on the same state and PostgreSQL (HAWSE_INSTANCE)"
+    )
     parser.add_argument("--foreground", action="store_true", help="say what happens on stderr, too")
     parser.add_argument("--check", action="store_true", help="only look at the store; nothing is started or changed")
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)  # see client/start.py

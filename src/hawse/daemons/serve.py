@@ -35,7 +35,7 @@ from hawse.domain.places import Places
 from hawse.ports.clock import Clock
 from hawse.ports.store import Store
 from hawse.runner.engine import ENGINE
-from hawse.services.reconcile import Reconciler
+from hawse.services.leader import Leader
 from hawse.services.world import World
 
 log = logging.getLogger("hawse.coordinator")
@@ -102,19 +102,25 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a handler, not SIG_IGN: that would be inherited by every job
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store, kind = await opened_store(store_url(settings), places, clock)
+        url = store_url(settings)
+        if places.instance and not url.startswith(POSTGRES):
+            raise Invalid(
+                f"a second coordinator ({places.instance}) needs a store that two can use",
+                next_step="[store] url = postgresql://... in config.toml, for both",
+            )
+        store, kind = await opened_store(url, places, clock)
         stack.push_async_callback(store.aclose)
         world = made_world(
             store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings), site=settings.site
         )
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
-            leader = Reconciler(world)
+            leader = Leader(world)
             reconciler = tasks.create_task(leader.run(), name="reconciler")
             facts = facts_of(kind, places)
             desk = Desk(
                 world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write,
-                not_ready=lambda: "" if leader.adopted.is_set() else "the jobs that run are being found again",
+                not_ready=lambda: leader.not_ready,
             )  # fmt: skip
             listener = Listener(desk, connections_max=settings.site.connections_max if settings.site else None)
             await asyncio.sleep(0)  # adoption begins
@@ -266,6 +272,7 @@ def facts_of(kind: str, places: Places) -> dict[str, object]:
         "store_version": migrations("sqlite" if kind == "sqlite" else "postgres")[-1].number,
         "engine": ENGINE,
         "state_dir": places.state,
+        "instance": places.instance,
         "host": socket.gethostname(),
         "boot_id": boot_id,
     }

@@ -6,6 +6,7 @@
     │   └── IllegalMove   ... the object is in no state for this
     ├── NotFound          your mistake: no such object
     ├── Denied            your mistake: you may not
+    │   └── Unproven      ... it is not known who you are
     ├── Clash             your mistake: the name is taken by a living object
     ├── Conflict          the race: somebody moved the object first
     │   ├── Fenced        ... you are an old holder
@@ -72,6 +73,12 @@ class Denied(Problem):
     """You are not permitted to do this."""
 
     code, http, exit = "denied", 403, 77
+
+
+class Unproven(Denied):
+    """Who asks is not known."""
+
+    code, http = "unproven", 401
 
 
 class Clash(Problem):

@@ -14,6 +14,7 @@ SessionId = NewType("SessionId", str)
 JobId = NewType("JobId", str)
 AttachmentId = NewType("AttachmentId", str)
 GrantId = NewType("GrantId", str)
+TokenId = NewType("TokenId", str)
 
 RANDOM_BYTES = 10
 NAME_LENGTH_MAX = 64  # long enough for a path-like name, short enough for a table column

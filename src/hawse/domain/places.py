@@ -15,23 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
+INSTANCE_LENGTH_MAX = 16
 SOCKET_PATH_BYTES_MAX = 107  # sun_path has 108 bytes with its final NUL. Source: unix(7)
 _LONGEST_SOCKET = "/r/" + 36 * "x"  # a runner's socket: r/<job id>
 
 
 class Places:
     """state: what must last. runtime: sockets and locks of this boot. config: what the user writes. All absolute.
+    instance: which of several coordinators on the same state; "" where there is one.
 
     Frozen by hand: every `hawse proxy` imports this, and importing dataclasses would double the time of its start.
     """
 
-    __slots__ = ("config", "runtime", "state")
+    __slots__ = ("config", "instance", "runtime", "state")
     state: str
     runtime: str
     config: str
+    instance: str
 
-    def __init__(self, *, state: str, runtime: str, config: str) -> None:
-        for name, value in (("state", state), ("runtime", runtime), ("config", config)):
+    def __init__(self, *, state: str, runtime: str, config: str, instance: str = "") -> None:
+        for name, value in (("state", state), ("runtime", runtime), ("config", config), ("instance", instance)):
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -44,11 +47,17 @@ class Places:
         return hash(self._key)
 
     def __repr__(self) -> str:
-        return f"Places(state={self.state!r}, runtime={self.runtime!r}, config={self.config!r})"
+        told = f", instance={self.instance!r}" if self.instance else ""
+        return f"Places(state={self.state!r}, runtime={self.runtime!r}, config={self.config!r}{told})"
 
     @property
-    def _key(self) -> tuple[str, str, str]:
-        return self.state, self.runtime, self.config
+    def _key(self) -> tuple[str, str, str, str]:
+        return self.state, self.runtime, self.config, self.instance
+
+    @property
+    def _own(self) -> str:
+        """What distinguishes the files of one coordinator from those of another on the same state."""
+        return f"-{self.instance}" if self.instance else ""
 
     @property
     def database(self) -> str:
@@ -57,11 +66,11 @@ class Places:
     @property
     def host(self) -> str:
         """The machine that this state belongs to; locked by its coordinator."""
-        return self.state + "/host"
+        return f"{self.state}/host{self._own}"
 
     @property
     def coordinator_log(self) -> str:
-        return self.state + "/coordinator.log"
+        return f"{self.state}/coordinator{self._own}.log"
 
     @property
     def runner_log(self) -> str:
@@ -75,7 +84,7 @@ class Places:
     @property
     def socket(self) -> str:
         """The coordinator's: HTTP."""
-        return self.runtime + "/coordinator.sock"
+        return f"{self.runtime}/coordinator{self._own}.sock"
 
     @property
     def parent_socket(self) -> str:
@@ -84,7 +93,7 @@ class Places:
 
     @property
     def lock(self) -> str:
-        return self.runtime + "/coordinator.lock"
+        return f"{self.runtime}/coordinator{self._own}.lock"
 
     @property
     def runners(self) -> str:
@@ -109,7 +118,14 @@ def places(env: Mapping[str, str], *, uid: int, home: str = "") -> Places:
     size, size_max = len(_bytes(runtime)), SOCKET_PATH_BYTES_MAX - len(_LONGEST_SOCKET)
     if size > size_max:
         raise Invalid(f"HAWSE_RUNTIME_DIR has {size} bytes; a socket's path leaves room for {size_max}", limit=size_max)
-    return Places(state=state, runtime=runtime, config=config)
+    return Places(state=state, runtime=runtime, config=config, instance=_instance(env))
+
+
+def _instance(env: Mapping[str, str]) -> str:
+    name = env.get("HAWSE_INSTANCE", "")
+    if name and not (name.isascii() and name.isalnum() and len(name) <= INSTANCE_LENGTH_MAX):
+        raise Invalid(f"HAWSE_INSTANCE {name[:40]!r} is not valid: up to {INSTANCE_LENGTH_MAX} letters and digits")
+    return name
 
 
 def _chosen(env: Mapping[str, str], name: str) -> str:

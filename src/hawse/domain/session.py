@@ -31,6 +31,7 @@ class E(StrEnum):
     DESCRIBED = "described"
     LEASE_SET = "lease_set"
     POLICY_SET = "policy_set"
+    GIVEN = "given"
     END_ASKED = "end_asked"
     DRAINED = "drained"
 
@@ -43,12 +44,15 @@ SESSION: Mapping[tuple[S, E], S] = {
     (S.WAITING, E.DESCRIBED): S.WAITING,
     (S.WAITING, E.LEASE_SET): S.WAITING,
     (S.WAITING, E.POLICY_SET): S.WAITING,
+    (S.WAITING, E.GIVEN): S.WAITING,
     (S.WAITING, E.END_ASKED): S.DRAINING,
     (S.ACTIVE, E.DESCRIBED): S.ACTIVE,
     (S.ACTIVE, E.LEASE_SET): S.ACTIVE,
     (S.ACTIVE, E.POLICY_SET): S.ACTIVE,
+    (S.ACTIVE, E.GIVEN): S.ACTIVE,
     (S.ACTIVE, E.END_ASKED): S.DRAINING,
     (S.DRAINING, E.DESCRIBED): S.DRAINING,
+    (S.DRAINING, E.GIVEN): S.DRAINING,
     (S.DRAINING, E.END_ASKED): S.DRAINING,  # ending twice is harmless
     (S.DRAINING, E.DRAINED): S.ENDED,
     (S.ENDED, E.DRAINED): S.ENDED,
@@ -218,6 +222,11 @@ def governed(session: Session, policies: Mapping[str, Any], *, now: float) -> Se
         return session
     started = any(kept.get(name) != session.policies.get(name) for name in STARTING_CLOCKS)
     return replace(session, state=state, policies=kept, policies_at=now if started else session.policies_at)
+
+
+def given(session: Session, *, owner: str) -> Session:
+    """Give a living session to another owner. Raises IllegalMove when it has ended."""
+    return replace(session, state=moved(SESSION, session.state, E.GIVEN, f"session {session.name}"), owner=owner)
 
 
 def end_asked(session: Session, *, by: str, reason: str) -> Session:

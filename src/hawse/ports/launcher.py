@@ -188,6 +188,11 @@ class Launcher(Protocol):
         """Remove a job's log and records. Safe to repeat."""
         ...
 
+    async def let_go(self) -> None:
+        """Another coordinator leads: drop the links to all runners, which have room for one, and every report that was
+        not taken. It can be used again. Safe to repeat."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of all runners; they go on. Safe to call twice."""
         ...

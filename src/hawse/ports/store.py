@@ -13,15 +13,20 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hawse.domain.attachment import Attachment
+from hawse.domain.audit import Entry
 from hawse.domain.effect import Effect, Later
 from hawse.domain.event import Event
 from hawse.domain.grant import Grant
 from hawse.domain.job import Job
+from hawse.domain.project import Project, Use
 from hawse.domain.session import Session
+from hawse.domain.token import Token
+from hawse.domain.user import User
 from hawse.ports.meter import StoreMeter
 
 T = TypeVar("T")
 Row = Session | Job | Attachment | Grant
+SiteRow = User | Token | Project  # of no session: what changes them is told in the audit log
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,8 @@ class View(Protocol):
         self, owner: str, principals: Sequence[str], *, project: str, now: float, own: bool = True, shared: bool = True,
         living: bool | None = None, after: str = "", limit: int = 100,
     ) -> list[Session]:  # fmt: skip
-        """As `sessions`: those of a project that `owner` has (own), and those of others in which a live grant names
-        one of the principals and is not over at `now` (shared)."""
+        """As `sessions`: those that `owner` has (own), and those of others in which a live grant names one of the
+        principals and is not over at `now` (shared). project "": of any."""
         ...
 
     def session_ids_ended_before(self, time: float, limit: int) -> list[str]:
@@ -177,6 +182,48 @@ class View(Protocol):
         ...
 
     def answer(self, principal: str, request: str) -> Answer | None: ...
+    def attachments_of_principal(self, who: str) -> list[Attachment]:
+        """The living ones of somebody, in all sessions, by age."""
+        ...
+
+    def user(self, name: str) -> User:
+        """Removed ones, too."""
+        ...
+
+    def user_of_uid(self, uid: int) -> User | None: ...
+    def users(self, *, after: str = "", limit: int = 100) -> list[User]:
+        """By name, names greater than `after`; removed ones, too. 1 <= limit <= 1000, else Invalid."""
+        ...
+
+    def token(self, id: str) -> Token: ...
+    def tokens(self, user: str) -> list[Token]:
+        """One user's, by age; revoked ones, too."""
+        ...
+
+    def project(self, name: str) -> Project: ...
+    def projects(self, *, after: str = "", limit: int = 100) -> list[Project]:
+        """By name, names greater than `after`. 1 <= limit <= 1000, else Invalid."""
+        ...
+
+    def use_of(self, project: str) -> Use:
+        """What lives in a project now."""
+        ...
+
+    def audit(self, *, after: int = 0, limit: int = 100) -> list[Entry]:
+        """Entries with seq > after, ascending. Whoever has read one finds, later, only greater ones new.
+
+        1 <= limit <= 1000, else Invalid.
+        """
+        ...
+
+    def last_audit(self) -> int:
+        """The highest seq; 0 when there is none."""
+        ...
+
+    def fence(self) -> int:
+        """How often the leader of this store has changed; 0 for a store that only one coordinator can use."""
+        ...
+
     def census(self, now: float) -> Census:
         """Counts of everything, as of `now` (Unix seconds). States without a row are left out."""
         ...
@@ -259,12 +306,63 @@ class Unit(View, Protocol):
         """How many were dropped."""
         ...
 
+    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
+        """Insert (before None), update, or remove (after None) something of the site; no event, since no session has it.
+
+        Written only if its version is still `before.version`; the returned object carries the next version.
+        Raises Conflict (the version moved), Clash (the name, or a uid of a user's, is taken), NotFound, Invalid.
+        """
+        ...
+
+    def claim_project(self, name: str) -> None:
+        """Of units that claim one project, each sees what the others before it committed there, so that a quota that
+        was looked at in a unit still holds when it commits. A project that is not there: no error."""
+        ...
+
+    def mark_used(self, token: str, *, at: float) -> None:
+        """Note about when a token was used; its version stays. One that is not there: no error."""
+        ...
+
+    def write_audit(
+        self, *, kind: str, noun: str, object: str, by: str, where: str = "", request: str = "",
+        detail: Mapping[str, object] | None = None,
+    ) -> int:  # fmt: skip
+        """Append an entry of the audit log; returns its seq. Raises Invalid (a text that cannot be stored)."""
+        ...
+
+    def drop_audit_before(self, time: float) -> int:
+        """How many were dropped, at most 1000 at a time."""
+        ...
+
+    def check_fence(self, fence: int) -> None:
+        """Let the unit commit only if nobody has taken the lead since `fence`. Raises Fenced."""
+        ...
+
     def remove_session(self, id: str) -> None:
         """Everything of one ended session: rows, events, orders, secrets of its links. For the end of retention only.
 
         Effects stay: what must be done outlives what it was for. Raises NotFound, IllegalMove (it lives).
         """
         ...
+
+
+class Term(Protocol):
+    """A time of leading. fence: for `Unit.check_fence` in everything that only the leader may do."""
+
+    @property
+    def fence(self) -> int: ...
+
+    async def wait_over(self) -> None:
+        """Return when this handle does not lead any more, or cannot be sure of it. By then nobody else has begun, as long
+        as what is under way stops within STEP_DOWN_S."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the lead up, so that the next one need not wait. Call it when nothing is done any more. Safe to repeat."""
+        ...
+
+
+STEP_DOWN_S = 1.0  # to stop what only a leader may do
 
 
 class Store(Protocol):
@@ -305,6 +403,12 @@ class Store(Protocol):
         """Return when an effect was stored since the last call returned, or after the time. May return early.
 
         One caller at a time. An effect stored between two calls makes the second return at once: nothing is missed.
+        """
+        ...
+
+    async def lead(self) -> Term:
+        """Wait until this handle leads. Of all handles on one store at most one does; a store that several processes
+        cannot serve from leads at once. If cancelled, nothing is left behind. Raises Unavailable when it is closed.
         """
         ...
 

@@ -74,7 +74,7 @@ async def attach(
         kept = Mode.WATCH if mode == READ else Mode(mode)
         return found, _attachment(unit, caller, session, found, kept, where, resume, fresh, now, via), secret
 
-    answer = await world.store.read(lambda view: _reading(view, caller, session_name, job)) if mode == READ else None
+    answer = await world.store.read(lambda view: _reading(world, view, caller, session_name, job)) if mode == READ else None
     if answer is None:
         answer = await world.store.write(verb)
     found, attachment, secret = answer
@@ -92,11 +92,11 @@ async def attach(
 
 
 def _reading(
-    view: View, caller: Caller, session_name: str, job: str | None
+    world: World, view: View, caller: Caller, session_name: str, job: str | None
 ) -> tuple[Job, Attachment | None, str] | None:
     """What the owner needs to read; None: somebody else reads, and that is recorded."""
     session, found = chosen_job(view, caller, session_name, job, Capability.JOB_READ)
-    if session.owner != caller.principal:
+    if session.owner != caller.principal or world.site is not None:  # on a site an owner may be shut out, too
         return None
     return found, None, "" if found.state == jobs.S.ENDED else view.order(found.id).secret
 

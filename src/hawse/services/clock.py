@@ -19,20 +19,21 @@ from hawse.domain.job import Job
 from hawse.domain.policy import OnDisconnect, Setting, effective
 from hawse.domain.session import Lease, Session
 from hawse.ports.store import Unit, View
+from hawse.services.place import stored
 
 OF_OTHERS = frozenset({Name.CONNECT_BY, Name.DESERTED})  # what jobs and attachments move
 
 
-def policies_of(session: Session) -> dict[str, Setting]:
+def policies_of(view: View, session: Session) -> dict[str, Setting]:
     """All policies of a session, each with the value that counts and where it was set."""
-    return effective(session=session.policies)
+    return effective(session=session.policies, project=stored(view, session.project).policies)
 
 
 def facts_of(
     view: View, session: Session, jobs: Collection[Job] | None = None, attachments: Collection[Attachment] | None = None
 ) -> Facts:
     """What the clocks of a session are derived from. jobs (all), attachments (living): when they are known already."""
-    policies = policies_of(session)
+    policies = policies_of(view, session)
     return Facts(
         session=session,
         jobs=tuple(view.jobs(session.id) if jobs is None else jobs),
@@ -42,9 +43,9 @@ def facts_of(
     )
 
 
-def may_run_out(session: Session) -> bool:
+def may_run_out(view: View, session: Session) -> bool:
     """Is there any clock to watch? Most sessions have none, and what happens to them costs no more than before."""
-    return session.lease == Lease.UNTIL or _others_run(policies_of(session))
+    return session.lease == Lease.UNTIL or _others_run(policies_of(view, session))
 
 
 def _others_run(policies: dict[str, Setting]) -> bool:
@@ -58,7 +59,7 @@ def watch(
 
     fresh: the lease or a policy was changed, so that a clock which runs may have other milestones than before.
     """
-    if not fresh and not may_run_out(session):
+    if not fresh and not may_run_out(unit, session):
         return
     facts = facts_of(unit, session)
     stored = unit.clock_checks(session.id)
@@ -88,5 +89,5 @@ def _wanted(clock: Clock, now: float) -> float | None:
 def watch_others(unit: Unit, session: str, *, now: float) -> None:
     """After a job or an attachment of this session came or went."""
     found = unit.session(session)
-    if _others_run(policies_of(found)):
+    if _others_run(policies_of(unit, found)):
         watch(unit, found, now=now, names=OF_OTHERS)

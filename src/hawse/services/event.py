@@ -10,6 +10,7 @@ from hawse.domain.grant import Capability
 from hawse.domain.session import LIVING
 from hawse.ports.store import View
 from hawse.services.gate import session_of
+from hawse.services.identity import check_still
 from hawse.services.world import Caller, World
 
 PAGE_MAX = 1000
@@ -36,11 +37,12 @@ async def page(world: World, caller: Caller, session_name: str, *, after: int, l
 async def followed(world: World, caller: Caller, session_name: str) -> tuple[str, int]:
     """The id of the session whose feed the caller may read now, and the number of its last event.
 
-    Raises NotFound, Denied.
+    Raises NotFound, Denied (also: he may not come in at all any more).
     """
     caller = replace(caller, now=world.clock.now())
 
     def query(view: View) -> tuple[str, int]:
+        check_still(view, caller, now=caller.now)
         session = session_of(view, caller, session_name, Capability.EVENT_READ)
         return session.id, view.last_seq(session.id)
 

@@ -7,12 +7,40 @@ from contextlib import contextmanager
 
 from hawse.domain.attachment import Attachment
 from hawse.domain.errors import Conflict, Denied, NotFound
-from hawse.domain.grant import OF_JOBS, Capability, Grant, allows
+from hawse.domain.grant import OF_JOBS, ROLES, Capability, Grant, Role, allows
 from hawse.domain.ids import checked_name, is_uuid
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import View
 from hawse.services.world import Caller
+
+# What an admin of the site may do in everybody's sessions: see that they are there, and end what is in the way. What is
+# printed and typed in them stays their owners' own.
+ADMIN_MAY = frozenset(
+    {
+        Capability.SESSION_SEE, Capability.EVENT_READ, Capability.SESSION_EXTEND, Capability.SESSION_END,
+        Capability.ATTACHMENT_DETACH,
+    }
+)  # fmt: skip
+
+
+def check_admin(caller: Caller) -> None:
+    """Raises Denied."""
+    if not caller.is_admin:
+        raise Denied("only an admin of the site may do that", next_step="ask one; hawse status tells who you are")
+
+
+def check_writes(caller: Caller) -> None:
+    """For verbs that no capability stands for. Raises Denied when the caller's token is for looking only."""
+    if caller.read_only:
+        raise Denied("this token is for looking only", next_step="make another: hawse token new NAME")
+
+
+def _within_token(caller: Caller, session: Session, capability: Capability) -> bool:
+    """Is it within what the caller's token is narrowed to?"""
+    if caller.only_project is not None and session.project != caller.only_project:
+        return False
+    return not caller.read_only or capability in ROLES[Role.OBSERVER]
 
 
 def session_of(
@@ -42,6 +70,9 @@ def denied(
     else:
         detail = f"you may not {capability} in session {session.name}" + (f", job {job}" if job is not None else "")
     next_step = "its owner can share it: hawse share"
+    if session.owner == caller.principal:
+        reach = "for looking only" if caller.read_only else f"for project {caller.only_project} only"
+        detail, next_step = f"this token is {reach}", "use another token of yours"
     if capability == Capability.JOB_CONTROL and is_permitted(view, caller, session, Capability.JOB_WATCH, job=job):
         next_step = f"to look: hawse attach {session.name} --watch"
     return Denied(detail, next_step=next_step, session=session.id, capability=capability.value)
@@ -50,8 +81,13 @@ def denied(
 def is_permitted(
     view: View, caller: Caller, session: Session, capability: Capability, *, job: str | None = None
 ) -> bool:
-    """Is the caller the owner, or is there a live grant for one of the caller's principals that allows this?"""
-    return session.owner == caller.principal or grant_of(view, caller, session, capability, job=job) is not None
+    """Is the caller the owner, or is there a live grant for one of the caller's principals that allows this? Or may he
+    do it as an admin? And does his token reach so far?"""
+    if not _within_token(caller, session, capability):
+        return False
+    if session.owner == caller.principal or (caller.is_admin and capability in ADMIN_MAY):
+        return True
+    return grant_of(view, caller, session, capability, job=job) is not None
 
 
 def grant_of(
@@ -66,8 +102,9 @@ def grant_of(
 
 def able(view: View, caller: Caller, session: Session, *capabilities: Capability) -> Callable[[Job], bool]:
     """Which jobs the caller has one of these capabilities on; the grants are read once."""
+    capabilities = tuple(one for one in capabilities if _within_token(caller, session, one))
     if session.owner == caller.principal:
-        return lambda job: True
+        return lambda job: bool(capabilities)
     mine = [grant for grant in view.grants(session.id) if grant.principal in caller.principals]
     return lambda job: any(
         allows(grant, capability, now=caller.now, job=job.name) for grant in mine for capability in capabilities
@@ -75,7 +112,9 @@ def able(view: View, caller: Caller, session: Session, *capabilities: Capability
 
 
 def visible(view: View, caller: Caller, session: Session) -> Callable[[Job], bool]:
-    """Which jobs the caller may know of: those on which he may do anything."""
+    """Which jobs the caller may know of: those on which he may do anything; an admin all, to see what he would end."""
+    if caller.is_admin and _within_token(caller, session, Capability.SESSION_SEE):
+        return lambda job: True
     return able(view, caller, session, *OF_JOBS)
 
 

@@ -21,8 +21,9 @@ from hawse.domain.grant import Capability, Grant, Role
 from hawse.domain.ids import RANDOM_BYTES, GrantId, is_uuid, uuid7
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
+from hawse.services import audit
 from hawse.services.clock import watch_others
-from hawse.services.gate import denied, is_permitted, session_of
+from hawse.services.gate import check_writes, denied, is_permitted, session_of
 from hawse.services.world import Caller, World, once
 
 GRANTS_MAX = 1000  # live ones of one session, links with them
@@ -69,7 +70,9 @@ async def share(world: World, caller: Caller, session_name: str, principal: str,
             can=wish.can, expires_at=wish.expires_at, uses_max=wish.uses_max,
         )  # fmt: skip
         _check_giver(unit, caller, session, wanted, now)
-        return _given(unit, session, wanted, by=caller.principal, request=caller.request_id, now=now)
+        made = _given(unit, session, wanted, by=caller.principal, request=caller.request_id, now=now)
+        audit.record(unit, caller, "grant.given", "grant", made.id, _told(made))
+        return made
 
     return await once(world, caller, verb)
 
@@ -89,7 +92,9 @@ async def link(world: World, caller: Caller, session_name: str, wish: Wish) -> G
             can=wish.can, expires_at=wish.expires_at, uses_max=wish.uses_max,
         )  # fmt: skip
         _check_giver(unit, caller, session, wanted, now)
-        return _kept(unit, None, wanted, "grant.created", caller.principal, _clock(wanted), caller.request_id)
+        made = _kept(unit, None, wanted, "grant.created", caller.principal, _clock(wanted), caller.request_id)
+        audit.record(unit, caller, "link.made", "grant", made.id, _told(made))
+        return made
 
     return await once(world, caller, verb)
 
@@ -131,6 +136,9 @@ async def redeem(world: World, caller: Caller, secret: str) -> Grant:
     def verb(unit: Unit) -> Grant:
         found, session = _proven(unit, link_id, shown)
         caller.about(session.id)
+        check_writes(caller)
+        if caller.only_project not in (None, session.project):
+            raise Denied(f"this token is for project {caller.only_project} only", next_step="use another token of yours")
         if caller.principal == session.owner:
             raise Invalid(f"session {session.name} is yours already; the link was not used")
         present = _live(unit, session, caller.principal)
@@ -151,7 +159,9 @@ async def redeem(world: World, caller: Caller, secret: str) -> Grant:
                     next_step="ask for a grant that has both",
                 )
         _kept(unit, found, used, "grant.redeemed", caller.principal)
-        return _given(unit, session, wanted, by=caller.principal, request="", now=now)
+        made = _given(unit, session, wanted, by=caller.principal, request="", now=now)
+        audit.record(unit, caller, "link.redeemed", "grant", made.id, _told(made))
+        return made
 
     return await world.store.write(verb)
 
@@ -166,6 +176,7 @@ async def unshare(world: World, caller: Caller, session_name: str, whom: str) ->
     def verb(unit: Unit) -> Taken:
         session = session_of(unit, caller, session_name)
         found = _named(unit, session, whom)
+        check_writes(caller)
         own = all(grant.principal == caller.principal for grant in found) and bool(found)
         if not own and not is_permitted(unit, caller, session, Capability.SESSION_SHARE):
             raise denied(unit, caller, session, Capability.SESSION_SHARE)
@@ -183,7 +194,10 @@ async def unshare(world: World, caller: Caller, session_name: str, whom: str) ->
         )
         for one in gone:
             unit.drop_secret(one.id)
-        return Taken(gone, _cut(unit, session, gone, by=caller.principal, now=now))
+        cut = _cut(unit, session, gone, by=caller.principal, now=now)
+        for one in gone:
+            audit.record(unit, caller, "grant.revoked", "grant", one.id, _told(one))
+        return Taken(gone, cut)
 
     return await once(world, caller, verb)
 
@@ -221,6 +235,14 @@ async def expire(world: World, session_id: str) -> None:
 
 
 # -- what the verbs are made of ---------------------------------------------------------------------------------------
+
+
+def _told(grant: Grant) -> dict[str, object]:
+    """For the audit log."""
+    return {
+        "session": grant.session, "principal": grant.principal, "role": grant.role, "can": list(grant.can),
+        "expires_at": grant.expires_at,
+    }  # fmt: skip
 
 
 def _fresh(world: World) -> GrantId:

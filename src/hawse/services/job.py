@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hawse.domain import job as jobs
 from hawse.domain import session as sessions
+from hawse.domain.effect import SignalJob
 from hawse.domain.errors import Clash, IllegalMove, Invalid, LimitReached, NotFound
 from hawse.domain.grant import Capability
 from hawse.domain.ids import RANDOM_BYTES, JobId, uuid7
@@ -14,6 +15,7 @@ from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.store import Unit, View
 from hawse.services import order as orders
+from hawse.services import place
 from hawse.services.gate import job_at, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
@@ -54,6 +56,7 @@ async def run(world: World, caller: Caller, session_name: str, spec: JobSpec) ->
                 f"session {session.name} is {session.state}; it takes no more jobs",
                 next_step="hawse new starts another session",
             )
+        place.make_room(unit, place.stored(unit, session.project), jobs=1)
         return add(unit, caller, session, spec, fresh, now)
 
     return await once(world, caller, verb)
@@ -168,6 +171,9 @@ async def signal(world: World, caller: Caller, session_name: str, name: str, sig
     job = await world.store.read(lambda view: job_at(view, caller, session_name, name, Capability.JOB_SIGNAL)[1])
     if job.state not in (jobs.S.RUNNING, jobs.S.STOPPING):
         raise IllegalMove(f"job {job.name} is {job.state}; it can't be signalled")
+    if not world.lead.is_ours:  # another coordinator has the link to its runner
+        await world.store.write(lambda unit: unit.add_effects(job.session, [SignalJob(job.id, job.attempt, number)]))
+        return job
     try:
         await world.launcher.signal(job.id, number)
     except NotFound as error:

@@ -27,7 +27,7 @@ from hawse.domain.effect import (
     StopJob,
     SweepJob,
 )
-from hawse.domain.errors import Broken, NotFound, Problem, Unavailable
+from hawse.domain.errors import Broken, Fenced, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
 from hawse.domain.session import Session
 from hawse.ports.launcher import Start
@@ -52,6 +52,7 @@ BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a 
 HOUSEKEEPING_S = 3600.0
 RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
 ANSWERS_KEPT_S = 86400.0
+AUDIT_KEPT_S = 366 * 86400.0  # what a yearly review needs
 STALE_BATCH = 500
 
 
@@ -300,6 +301,8 @@ class Reconciler:
                 try:
                     await self._until_available(partial(reports.take, self.world, words))
                     break
+                except Fenced:
+                    raise  # it is for the new leader, and comes to him again
                 except Problem:
                     kind = type(report).__name__
                     log.exception("report %s of job %s cannot be taken", kind, report.job, extra={"job": report.job})
@@ -342,6 +345,8 @@ class Reconciler:
             await self._remove(session)
         if old:
             await self._writing(lambda unit: unit.drop_answers_before(now - ANSWERS_KEPT_S))
+        if await self._reading(lambda view: any(one.time < now - AUDIT_KEPT_S for one in view.audit(limit=1))):
+            await self._writing(lambda unit: unit.drop_audit_before(now - AUDIT_KEPT_S))
 
     async def _remove(self, session: str) -> None:
         """Logs first: a crash between the two leaves a session that is removed again, never files without a session."""

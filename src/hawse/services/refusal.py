@@ -107,6 +107,10 @@ def _note(unit: Unit, told: Refusal, effects: tuple[Later, ...]) -> None:
         "where": _plain(told.where),
         "count": told.count,
     }
+    unit.write_audit(
+        kind=KIND, noun="session", object=told.session, by=_plain(told.by), where=_plain(told.where),
+        detail={"capability": told.capability, "what": _plain(told.what), "count": told.count},
+    )  # fmt: skip
     unit.note(
         told.session, kind=KIND, noun="session", object=told.session, by=_plain(told.by), detail=detail, effects=effects
     )

@@ -155,7 +155,7 @@ def _error_policy(unit: Unit, job: Job) -> tuple[OnError, int]:
     """What its command asked for, else what counts for its session now."""
     if job.on_error is not None:
         return job.on_error, job.retries_max
-    policies = policies_of(unit.session(job.session))
+    policies = policies_of(unit, unit.session(job.session))
     return OnError(policies["on_error"].value), policies["on_error_retries"].value
 
 

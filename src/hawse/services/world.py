@@ -9,16 +9,40 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hawse.domain.errors import RequestReused
+from hawse.domain.project import DEFAULT
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Launcher
 from hawse.ports.log import LogReader
 from hawse.ports.meter import EffectMeter
 from hawse.ports.store import Answer, Store, Unit
+from hawse.services.attempt import Attempts
 from hawse.services.refusal import Refusals
 from hawse.services.trouble import Troubles
 
 T = TypeVar("T")
-PROJECT_DEFAULT = "default"
+PROJECT_DEFAULT = DEFAULT
+NOBODY = -1  # the uid of who comes over the network
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How a site service lets people in. local_accounts: may every account of this host come, or only those that a
+    user names? admins: uids that may do what admins may, to begin with. token_s_max: how long a token may be good, from
+    when it is made, seconds; None: as long as its maker likes.
+    """
+
+    local_accounts: bool = False
+    admins: frozenset[int] = frozenset({0})
+    token_s_max: float | None = None
+
+
+class Lead:
+    """Is it this coordinator that does what only one may do?"""
+
+    __slots__ = ("is_ours",)
+
+    def __init__(self) -> None:
+        self.is_ours = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +52,8 @@ class World:
     owner: the only principal who may start sessions, since all jobs run as him; empty: everybody may. key: for the
     keyed hashes of links; one that was not given lasts as long as this object. refusals: what was refused lately.
     lease_s_max: how long a session may live, seconds from its creation; None: as long as its owner likes.
-    effects: by kind, how they were done by this process.
+    effects: by kind, how they were done by this process. site: None on a user's own coordinator. attempts: tokens that
+    opened nothing lately. lead: does this coordinator do the effects, and follow the runners?
     """
 
     store: Store
@@ -41,6 +66,9 @@ class World:
     refusals: Refusals = field(default_factory=Refusals, repr=False)
     troubles: Troubles = field(default_factory=Troubles)
     effects: dict[str, EffectMeter] = field(default_factory=dict)
+    site: Site | None = None
+    attempts: Attempts = field(default_factory=Attempts, repr=False)
+    lead: Lead = field(default_factory=Lead)
 
     def effect_meter(self, kind: str) -> EffectMeter:
         """The meter of one kind of effect."""
@@ -71,7 +99,9 @@ class Caller:
 
     where: from where, as far as the coordinator itself knows (the peer's process, an address). now: when this was
     asked, Unix seconds; what has expired by then counts no more (so, when it is not given, nothing that may expire).
-    trail: where the gate notes which session it was.
+    trail: where the gate notes which session it was. is_admin: of the site. read_only, only_project: what a token is
+    narrowed to (domain/token.py). project_is_given: does the
+    request say the project? token: the id of the token that was shown, if one was.
     """
 
     principal: str
@@ -81,6 +111,11 @@ class Caller:
     where: str = ""
     now: float = math.inf
     trail: Trail | None = field(default=None, compare=False, repr=False)
+    is_admin: bool = False
+    read_only: bool = False
+    only_project: str | None = None
+    project_is_given: bool = False
+    token: str = ""
 
     def about(self, session: str) -> None:
         """Note which session this request concerns."""

@@ -41,6 +41,7 @@ from hawse.ports.clock import Clock
 from hawse.ports.meter import StoreMeter
 from hawse.ports.store import Answer, Census, Order, Pending, Row, Unit, View
 from hawse.testing.memory_census import census
+from hawse.testing.memory_site import MemorySite, MemorySiteUnit, MemorySiteView, MemoryTerm, lead
 
 T = TypeVar("T")
 R = TypeVar("R", Session, Job, Attachment, Grant)
@@ -60,6 +61,7 @@ class MemoryDisk:
     secrets: dict[str, bytes] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
+    site: MemorySite = field(default_factory=MemorySite)
     stores: list[MemoryStore] = field(default_factory=list)
 
 
@@ -76,11 +78,13 @@ def _checked(result: T) -> T:
     return result
 
 
-class MemoryView:
+class MemoryView(MemorySiteView):
     """Reads; see ports/store.py."""
 
     def __init__(self, disk: MemoryDisk) -> None:
         self._disk = disk
+        self._site = disk.site
+        self._rows = disk.rows
 
     def _get(self, kind: type[R], id: str) -> R:
         noun = NOUNS[kind]
@@ -126,8 +130,8 @@ class MemoryView:
         found = (
             s for s in self._every(Session)
             if s.id > after and living in (None, s.state in sessions.LIVING)
-            and ((own and s.owner == owner and s.project == project)
-                 or (shared and s.owner != owner and s.id in granted))
+            and project in ("", s.project)
+            and ((own and s.owner == owner) or (shared and s.owner != owner and s.id in granted))
         )  # fmt: skip
         return _paged(found, limit)
 
@@ -169,6 +173,9 @@ class MemoryView:
 
     def attachments_of_job(self, job: str) -> list[Attachment]:
         return [a for a in self._every(Attachment) if a.job == job and a.state in attachments.LIVING]
+
+    def attachments_of_principal(self, who: str) -> list[Attachment]:
+        return [a for a in self._every(Attachment) if a.who == who and a.state in attachments.LIVING]
 
     def last_fence(self, job: str) -> int:
         return max((a.fence for a in self._every(Attachment) if a.job == job), default=0)
@@ -219,8 +226,10 @@ class MemoryView:
         return census(self._disk.rows.values(), self._disk.effects.values(), now)
 
 
-class MemoryUnit(MemoryView):
+class MemoryUnit(MemoryView, MemorySiteUnit):
     """Writes that can be undone; see ports/store.py."""
+
+    _absent = _ABSENT
 
     def __init__(self, disk: MemoryDisk, now: Callable[[], float]) -> None:
         super().__init__(disk)
@@ -445,6 +454,7 @@ class MemoryStore:
         self._clock = clock
         self._wakeups = Wakeups()
         self._closed = False
+        self._term: MemoryTerm | None = None
         self.meter = StoreMeter()
         self.disk = MemoryDisk() if disk is None else disk
         self.disk.stores.append(self)
@@ -483,8 +493,15 @@ class MemoryStore:
         self._check_open()
         await self._wakeups.wait_effect(timeout_s=timeout_s)
 
+    async def lead(self) -> MemoryTerm:
+        self._check_open()
+        self._term = await lead(self.disk.site, lambda: self._closed)
+        return self._term
+
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
+            if self._term is not None:
+                await self._term.aclose()
             self.disk.stores.remove(self)
             self._wakeups.foreign()

@@ -29,7 +29,7 @@ from hawse.domain.event import Event, replay
 from hawse.domain.job import OnError, OnLost, OutcomeKind
 from hawse.domain.session import Lease
 from hawse.ports.log import Piece, Screen, Timing
-from hawse.ports.store import Row, Unit, View
+from hawse.ports.store import Row, Term, Unit, View
 from hawse.services import attachment as attachment_verbs
 from hawse.services import clock as clock_verbs
 from hawse.services import event as event_verbs
@@ -101,6 +101,9 @@ class CrashingStore:
 
     async def wait_effect(self, *, timeout_s: float) -> None:
         await self._store.wait_effect(timeout_s=timeout_s)
+
+    async def lead(self) -> Term:
+        return await self._store.lead()
 
     async def aclose(self) -> None:
         """The store outlives its users here."""

@@ -147,6 +147,12 @@ class SimLauncher:
     async def remove(self, job: str) -> None:
         await self._line()
 
+    async def let_go(self) -> None:
+        await self.aclose()
+        self._followed.clear()
+        self._lost.clear()
+        self._sweeping.clear()
+
     async def aclose(self) -> None:
         for task in list(self._tasks):
             task.cancel()

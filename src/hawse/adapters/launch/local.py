@@ -66,10 +66,12 @@ class LocalLauncher:
         self._attempts: dict[str, int] = {}  # that they follow
         self._sweeps: dict[tuple[str, int], tuple[Sweep, asyncio.Task[None]]] = {}
         self._reports: asyncio.Queue[Said] = asyncio.Queue(REPORTS_MAX)
+        self._is_in_use = False
 
     # -- starting and finding -----------------------------------------------------------------------------------------
 
     async def start(self, start: Start) -> None:
+        self._is_in_use = True
         if self._follows(start):
             if self._attempts[start.job] != start.attempt:
                 raise Unavailable(f"the runner of job {start.job}'s attempt before has not gone yet")
@@ -184,6 +186,7 @@ class LocalLauncher:
         await self._reports.put(Said(report, None, 0))
 
     async def reports(self) -> AsyncIterator[Report]:
+        self._is_in_use = True
         await self.parent.keep()  # an earlier coordinator's: from now on it is ours
         while True:
             item = await self._reports.get()
@@ -256,7 +259,12 @@ class LocalLauncher:
     def _folder(self, job: str) -> str:
         return f"{self.parent.jobs}/{job}"
 
-    async def aclose(self) -> None:
+    async def let_go(self) -> None:
+        await self._leave_runners()
+        self.parent.let_go()
+        self._is_in_use = False
+
+    async def _leave_runners(self) -> None:
         tasks = [*self._followers.values(), *(task for _, task in self._sweeps.values())]
         for task in tasks:
             task.cancel()
@@ -264,4 +272,11 @@ class LocalLauncher:
         for link in list(self._links.values()):
             await link.aclose()
         self._links.clear()
-        await self.parent.end()  # runners do not need it, and the next coordinator starts one of its own version
+        self._followers.clear()
+        self._sweeps.clear()
+        self._reports = asyncio.Queue(REPORTS_MAX)  # what was not taken was not acknowledged, and is told again
+
+    async def aclose(self) -> None:
+        await self._leave_runners()
+        if self._is_in_use:  # else it is another coordinator's
+            await self.parent.end()  # runners do not need it, and the next coordinator starts one of its own version

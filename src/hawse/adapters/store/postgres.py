@@ -33,6 +33,7 @@ from hawse.adapters.store.postgres_connection import (
     migrate,
     psycopg,
 )
+from hawse.adapters.store.postgres_leader import FREE, Candidate, PostgresTerm
 from hawse.adapters.store.rows import Columns, Parameters
 from hawse.adapters.store.statements import Statement
 from hawse.adapters.store.unit import SqlUnit, SqlView
@@ -257,6 +258,7 @@ class _Listener:
         self._descriptor = -1
         self._lost = asyncio.Event()
         self.listening = asyncio.Event()
+        self.lead_is_free = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled: listen; after a loss, connect again and wake everybody."""
@@ -306,6 +308,9 @@ class _Listener:
         name, effects, *moved = notice.split(" ")
         if name == self._name:
             return
+        if effects == FREE:
+            self.lead_is_free.set()
+            return
         if moved == ["*"]:
             self._wakeups.foreign()
             return
@@ -334,6 +339,7 @@ class PostgresStore:
         self._wakeups = Wakeups()
         self._listener = _Listener(address, name, self._threads, self._wakeups)
         self._listening = self._loop.create_task(self._listener.run(), name="store-listen")
+        self._candidate = Candidate(address, name, CHANNEL, self._listener.lead_is_free)
         self._closing = False
 
     @classmethod
@@ -405,8 +411,13 @@ class PostgresStore:
         self._check_open()
         await self._wakeups.wait_effect(timeout_s=timeout_s)
 
+    async def lead(self) -> PostgresTerm:
+        self._check_open()
+        return await self._candidate.lead()
+
     async def aclose(self) -> None:
         self._closing = True
+        await self._candidate.aclose()
         self._listening.cancel()
         with suppress(asyncio.CancelledError):
             await self._listening

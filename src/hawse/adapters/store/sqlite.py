@@ -41,6 +41,18 @@ LOOK_S_MIN, LOOK_S_MAX = 0.001, 8.0  # other processes' commits are looked for, 
 LOOK_S_UNTOLD = 1.0  # ... and this often where the kernel does not tell that somebody wrote
 
 
+class Always:
+    """The lead of the only one who can have it. See Term of ports/store.py."""
+
+    fence = 0
+
+    async def wait_over(self) -> None:
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        """Nobody waits for it."""
+
+
 class SqliteStore:
     """See ports/store.py. Made by `open`."""
 
@@ -152,6 +164,10 @@ class SqliteStore:
     async def wait_effect(self, *, timeout_s: float) -> None:
         self._check_open()
         await self._wakeups.wait_effect(timeout_s=timeout_s)
+
+    async def lead(self) -> Always:
+        self._check_open()
+        return Always()
 
     def _watched(self) -> FileWatch | None:
         with suppress(OSError):

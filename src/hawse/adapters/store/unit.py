@@ -7,7 +7,7 @@ What the database itself refuses (a constraint, a full disk) dooms the unit, eve
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
@@ -25,10 +25,11 @@ from hawse.adapters.store.fields import (
     with_version,
 )
 from hawse.adapters.store.rows import Columns, Parameters
+from hawse.adapters.store.site_unit import SiteUnit, SiteView, check_page
 from hawse.domain import session as sessions
 from hawse.domain.attachment import Attachment
 from hawse.domain.effect import Effect, Later
-from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, Invalid, NotFound
+from hawse.domain.errors import Clash, Conflict, IllegalMove, InternalError, NotFound
 from hawse.domain.event import Event
 from hawse.domain.grant import Grant
 from hawse.domain.job import Job
@@ -50,13 +51,7 @@ _PARAMETERS: dict[type[Row], Callable[[Any], Parameters]] = {
 }
 
 
-def check_page(limit: int) -> int:
-    if not 1 <= limit <= PAGE_MAX:
-        raise Invalid(f"limit {limit} is not within 1 to {PAGE_MAX}")
-    return limit
-
-
-class SqlView(ABC):
+class SqlView(SiteView):
     """Reads; see ports/store.py."""
 
     @abstractmethod
@@ -180,6 +175,9 @@ class SqlView(ABC):
             raise NotFound(f"there is no secret of {owner}")
         return bytes(row[0])
 
+    def attachments_of_principal(self, who: str) -> list[Attachment]:
+        return [rows.attachment_from(row) for row in self._all("attachments_of_principal", {"who": who})]
+
     def stale_attachments(self, limit: int) -> list[Attachment]:
         return [rows.attachment_from(row) for row in self._all("attachments_stale", {"limit": limit})]
 
@@ -212,7 +210,7 @@ class SqlView(ABC):
         return census(self._all, now)
 
 
-class SqlUnit(SqlView):
+class SqlUnit(SqlView, SiteUnit):
     """Writes of one transaction; see ports/store.py. last_seqs, effects, events_written: what it changed."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -228,6 +226,9 @@ class SqlUnit(SqlView):
     @abstractmethod
     def _take(self, name: str, parameters: Parameters, session: str) -> int | None:
         """Run a statement that raises `last_seq` of this session; return the new one, or None if it found no row."""
+
+    def _time(self) -> float:
+        return self._now()
 
     def _spend(self, count: int) -> None:
         """Tell how many rows the next statement may touch, where a database cares."""

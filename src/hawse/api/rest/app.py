@@ -11,27 +11,49 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Response, route
 
-from hawse.api.rest import attachment, event, grant, job, link, log, metrics, parameter, schema, session, status, surroundings, timing
+from hawse.api.rest import (
+    attachment,
+    audit,
+    event,
+    grant,
+    job,
+    link,
+    log,
+    metrics,
+    parameter,
+    project,
+    schema,
+    session,
+    status,
+    surroundings,
+    timing,
+    token,
+    user,
+)
 from hawse.api.rest.caller import AnyRequest, Peer, Visit
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.groups import Groups
+from hawse.api.rest.identity import CHALLENGE, caller_of
 from hawse.api.rest.lane import Lanes, served
 from hawse.api.rest.problem import HANDLERS, MEDIA_TYPE, document, mistake
 from hawse.api.rest.response import answered
-from hawse.domain.errors import Denied, Problem
+from hawse.domain.errors import Denied, Problem, Unproven
 from hawse.services.refusal import Refusal
 from hawse.services.world import Caller, Trail
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
-NOUNS = (status, surroundings, metrics, session, job, attachment, link, grant, event, log, timing)
+NOUNS = (
+    status, surroundings, metrics, session, job, attachment, link, grant, event, log, timing, user, token, project, audit,
+)  # fmt: skip
 ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
     path.replace(":str", ""): sorted({"OPTIONS"}.union(*(other.http_methods for other in ALL if path in other.paths)))
     for handler in ALL
     for path in handler.paths
 }
+OPEN = frozenset({"/healthz", "/readyz"})  # whoever reaches the socket may ask whether it works
 _log = logging.getLogger(__name__)
 
 
@@ -83,14 +105,14 @@ class Front:
             if peer.uid != self._desk.owner and not self._desk.others:
                 await refused(Denied(f"{peer.principal} is not the user of this coordinator"), visit_id, told)
                 return
-            groups = self._groups.known(peer.uid)
-            caller = Caller(
-                principal=peer.principal,
-                groups=await self._groups.of(peer.uid) if groups is None else groups,
-                where=f"pid {peer.pid}",
-                now=self._desk.world.clock.now(),
-                trail=trail,
-            )
+            headers = dict(reversed([*scope["headers"]]))
+            try:
+                caller = await caller_of(self._desk.world, peer, headers, self._groups, trail)
+            except Problem as problem:
+                if scope["path"] not in OPEN:
+                    await refused(problem, visit_id, told)
+                    return
+                caller = Caller("", where=peer.where)
             visit = scope["state"]["hawse"] = Visit(self._desk, caller, visit_id, scope["headers"])
             call = self._lanes.found(scope, visit)
             if call is None:
@@ -151,6 +173,8 @@ async def refused(problem: Problem, visit_id: str, send: Send) -> None:
     body = document(problem, status=problem.http, request=visit_id)
     size = b"%d" % len(body)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", size)]
+    if isinstance(problem, Unproven):
+        headers.append(CHALLENGE)
     await send({"type": "http.response.start", "status": problem.http, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

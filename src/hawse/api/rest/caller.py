@@ -14,13 +14,14 @@ from hawse.api.rest.desk import Desk
 from hawse.domain.errors import Denied
 from hawse.services.world import Caller
 
-NOBODY = -1  # the uid of who came over the network
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid. Source: unix(7), SO_PEERCRED
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process at the other end when it connected; over the network only its address ("192.0.2.7:4431")."""
+    """The process at the other end when it connected; of one that came over the network only the address is known, as
+    "192.0.2.7:40112", and its uid is NOBODY.
+    """
 
     pid: int
     uid: int
@@ -29,6 +30,16 @@ class Peer:
     @property
     def principal(self) -> str:
         return f"uid:{self.uid}"
+
+    @property
+    def where(self) -> str:
+        """From where, for people."""
+        return self.address or f"pid {self.pid}"
+
+    @property
+    def source(self) -> str:
+        """What wrong tokens are counted by: the host, or the account."""
+        return self.address.rpartition(":")[0] or self.principal
 
 
 def peer_of(connection: socket.socket) -> Peer:

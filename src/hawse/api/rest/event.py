@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GRANT_EVENT = b"\nevent: grant."
 STREAM_TYPE = "text/event-stream"
+ASK_S = 1.0  # between two looks, under load, at whether a follower on a site may still come in
 _encode = msgspec.json.Encoder().encode
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
@@ -86,6 +87,7 @@ class EventStream(Made):
         self.caller = caller
         self.session = session
         self.after = after
+        self._asked_at = desk.world.clock.monotonic()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
@@ -99,12 +101,20 @@ class EventStream(Made):
         feed = self.desk.feeds.follow(self.session, after=self.after)
         try:
             async for data in feed:
-                if (data == HEARTBEAT or GRANT_EVENT in data) and not await self._may():
+                if (data == HEARTBEAT or GRANT_EVENT in data or self._is_time()) and not await self._may():
                     break
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await feed.aclose()
+
+    def _is_time(self) -> bool:
+        """On a site users come and go, which is no event of a session."""
+        now = self.desk.world.clock.monotonic()
+        if self.desk.world.site is None or now - self._asked_at < ASK_S:
+            return False
+        self._asked_at = now
+        return True
 
     async def _may(self) -> bool:
         try:

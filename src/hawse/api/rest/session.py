@@ -18,10 +18,12 @@ from hawse.api.rest.limits import PAGE_DEFAULT
 from hawse.api.rest.page import Page
 from hawse.api.rest.request_id import once
 from hawse.api.rest.response import answered
+from hawse.api.rest.user import BodyName
 from hawse.api.rest.version import expected
 from hawse.domain.attachment import Attachment
 from hawse.domain.clock import Clock
 from hawse.domain.errors import Invalid
+from hawse.domain.ids import NAME_LENGTH_MAX
 from hawse.domain.job import Job
 from hawse.domain.policy import COUNTS, POLICIES, Source
 from hawse.domain.session import Lease, Session
@@ -33,8 +35,11 @@ PATH = "/v1/sessions"
 _encode = msgspec.json.Encoder().encode
 _Which = Annotated[Literal["living", "ended", "all"], QueryParameter(name="state", description="which sessions")]
 _Whose = Annotated[
-    Literal["mine", "shared", "all"],
-    QueryParameter(name="whose", description="own, shared by others, or both"),
+    Literal["mine", "shared", "all", "everyone"],
+    QueryParameter(name="whose", description="own, shared by others, or both; everyone: everybody's, for admins"),
+]
+_Project = Annotated[
+    str | None, QueryParameter(name="project", max_length=NAME_LENGTH_MAX, description="only of this project")
 ]
 _LIVING = {"living": True, "ended": False, "all": None}
 
@@ -56,7 +61,8 @@ class SessionDocument(Session):
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """lease: when it ends by itself: never, with its last job, or ("until") at lease_until, Unix seconds, or lease_s
-    seconds from now.
+    seconds from now; null: as the project says, and where that says nothing, lease_else. project: in which; null: as the
+    header Hawse-Project says, else the caller's own.
 
     policies: as `GET .../policies` names them. job: started with it, in the same transaction.
     """
@@ -64,9 +70,11 @@ class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     alias: fields.Name | None = None
     description: fields.Description = ""
     labels: fields.Labels = {}
-    lease: Literal["never", "jobs", "until"] = "never"
+    lease: Literal["never", "jobs", "until"] | None = None
     lease_until: fields.Time | None = None
     lease_s: fields.Seconds | None = None
+    lease_else: Literal["never", "jobs"] = "never"
+    project: fields.Name | None = None
     policies: fields.Policies = {}
     job: fields.JobSpec | None = None
 
@@ -128,9 +136,11 @@ async def create(request: AnyRequest) -> Response[SessionDocument]:
         alias=data.alias,
         description=data.description,
         labels=data.labels,
-        lease=Lease(data.lease),
+        lease=None if data.lease is None else Lease(data.lease),
         lease_until=data.lease_until,
         lease_s=data.lease_s,
+        lease_else=Lease(data.lease_else),
+        project=data.project,
         policies=_told(data.policies),
         job=spec_of(data.job) if data.job is not None else None,
     )
@@ -146,11 +156,12 @@ async def page(
     after: fields.After = "",
     limit: fields.Limit = PAGE_DEFAULT,
     whose: _Whose = "all",
+    project: _Project = None,
 ) -> Response[Page[SessionDocument]]:
     """The sessions that the caller may see, by age: his own, and what is shared with him."""
     visit = visit_of(request)
     found = await sessions.page(
-        visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit, whose=whose
+        visit.desk.world, visit.caller, living=_LIVING[which], after=after, limit=limit, whose=whose, project=project
     )
     following = b'"%s"' % found[-1].session.id.encode() if len(found) == limit else b"null"
     trouble = visit.desk.world.troubles.present
@@ -228,4 +239,19 @@ async def end(
     return answered(change.body(made), version=made.session.version, status=202)
 
 
-HANDLERS = [create, page, get_one, describe, extend, policies, end]
+class NewOwner(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """user: his name on this site."""
+
+    user: BodyName
+
+
+@post(PATH + "/{session:str}/give", status_code=200, body=NewOwner, operation_id="give_session", tags=["sessions"])
+async def give(request: AnyRequest, session: fields.SessionName) -> Response[SessionDocument]:
+    """Give a session to another user. For admins: when its owner has gone. Its jobs go on."""
+    data = await body_of(request, NewOwner)
+    change = await once(request, 200, encode)
+    made = await sessions.give(visit_of(request).desk.world, change.caller, session, data.user)
+    return answered(change.body(made), version=made.session.version)
+
+
+HANDLERS = [give, create, page, get_one, describe, extend, policies, end]

@@ -16,7 +16,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds.
+    """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds. leads: does
+    this coordinator start and follow jobs? Of several on one database one does; each serves.
 
     listens: a site's addresses. certificate_expires_at: Unix seconds, of its certificate.
     trouble: why the store does not take what the coordinator has to write down, and since when.
@@ -36,6 +37,8 @@ class Status(msgspec.Struct, kw_only=True):
     trouble: Trouble | None = None
     listens: list[str] = []
     certificate_expires_at: float | None = None
+    instance: str = ""
+    leads: bool = True
 
 
 class Health(msgspec.Struct):
@@ -59,8 +62,8 @@ async def status(request: AnyRequest) -> Response[Status]:
     """Version, process, store, engine and counts of the coordinator."""
     desk = visit_of(request).desk
     sessions, jobs = await desk.world.store.read(_counts)
-    trouble = desk.world.troubles.present
-    return answered(_encode({**desk.facts, "sessions": sessions, "jobs": jobs, "trouble": trouble}))
+    trouble, leads = desk.world.troubles.present, desk.world.lead.is_ours
+    return answered(_encode({**desk.facts, "sessions": sessions, "jobs": jobs, "trouble": trouble, "leads": leads}))
 
 
 @get("/healthz", operation_id="get_health", tags=["service"])

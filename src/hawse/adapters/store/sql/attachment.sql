@@ -44,3 +44,6 @@ SELECT {attachment} FROM attachments WHERE job = :job AND state <> 'detached' OR
 -- name: attachment_last_detached
 -- One that was never linked does not count.
 SELECT max(detached_at) FROM attachments WHERE session = :session AND state = 'detached' AND link_at > created_at
+
+-- name: attachments_of_principal
+SELECT {attachment} FROM attachments WHERE who = :who AND state <> 'detached' ORDER BY id

@@ -8,10 +8,10 @@ SELECT {attachment} FROM attachments
 WHERE session IN (SELECT value FROM json_each(:sessions)) AND state <> 'detached' ORDER BY id
 
 -- name: sessions_of_all
--- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+-- One's own, and what is shared with oneself; of one project, or of any (''). `principals` is a JSON array.
 SELECT {session} FROM sessions
-WHERE id > :after AND (
-    (:own AND project = :project AND owner = :owner)
+WHERE id > :after AND (:project = '' OR project = :project) AND (
+    (:own AND owner = :owner)
     OR (:shared AND owner <> :owner AND id IN (
         SELECT session FROM grants
         WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
@@ -20,10 +20,10 @@ WHERE id > :after AND (
 ORDER BY id LIMIT :limit
 
 -- name: sessions_of_living
--- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+-- One's own, and what is shared with oneself; of one project, or of any (''). `principals` is a JSON array.
 SELECT {session} FROM sessions
-WHERE id > :after AND state <> 'ended' AND (
-    (:own AND project = :project AND owner = :owner)
+WHERE id > :after AND state <> 'ended' AND (:project = '' OR project = :project) AND (
+    (:own AND owner = :owner)
     OR (:shared AND owner <> :owner AND id IN (
         SELECT session FROM grants
         WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
@@ -32,13 +32,26 @@ WHERE id > :after AND state <> 'ended' AND (
 ORDER BY id LIMIT :limit
 
 -- name: sessions_of_ended
--- One's own of a project, and what is shared with oneself, wherever it is. `principals` is a JSON array.
+-- One's own, and what is shared with oneself; of one project, or of any (''). `principals` is a JSON array.
 SELECT {session} FROM sessions
-WHERE id > :after AND state = 'ended' AND (
-    (:own AND project = :project AND owner = :owner)
+WHERE id > :after AND state = 'ended' AND (:project = '' OR project = :project) AND (
+    (:own AND owner = :owner)
     OR (:shared AND owner <> :owner AND id IN (
         SELECT session FROM grants
         WHERE state = 'live' AND principal IN (SELECT value FROM json_each(:principals))
             AND (expires_at IS NULL OR expires_at > :now)))
 )
 ORDER BY id LIMIT :limit
+
+-- name: audit_lock
+-- Nobody else writes while a unit does.
+SELECT 1
+
+-- name: audit_next
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0) + 1
+
+-- name: leader_fence
+SELECT fence FROM leader WHERE one = 1
+
+-- name: leader_fence_held
+SELECT fence FROM leader WHERE one = 1
