@@ -38,9 +38,11 @@ _IN, _OUT = select.POLLIN, select.POLLOUT
 
 
 class TlsTunnel:
-    """A TLS connection that has shaken hands. socket: our end, a plain connected one. asks: nobody is ever asked."""
+    """A TLS connection that has shaken hands. socket: our end, a plain connected one. asks: nobody is ever asked.
+    expires_at: until when the server's certificate is good, Unix seconds.
+    """
 
-    __slots__ = ("__weakref__", "_thread", "socket")
+    __slots__ = ("__weakref__", "_thread", "expires_at", "socket")
     asks = False
     rest = b""
 
@@ -50,6 +52,8 @@ class TlsTunnel:
             far = _connected(place, context, deadline)
         except OSError as error:
             raise place.unreachable(error) from error
+        shown = far.getpeercert() or {}
+        self.expires_at = float(ssl.cert_time_to_seconds(str(shown["notAfter"]))) if "notAfter" in shown else 0.0
         self.socket, near = socket.socketpair()
         self._thread = threading.Thread(target=_carry, args=(far, near), name="hawse-tls", daemon=True)
         _living.add(self)

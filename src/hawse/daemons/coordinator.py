@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
         site = chosen_site(options)
         if options.check_config:
             return _told_config(site)
-        where = chosen_places(options) if site is None else site.places
+        where = chosen_places(options) if site is None else replaced(site.places, options)
         if options.check:
             return _check(where, options.store)
         prepare(where, uid=os.getuid())
@@ -65,6 +65,12 @@ def chosen_site(options: argparse.Namespace) -> SiteConfig | None:
     from hawse.daemons.site import read_site
 
     return read_site(options.config)
+
+
+def replaced(where: Places, options: argparse.Namespace) -> Places:
+    """A site's places, for this instance of it."""
+    instance = options.instance or os.environ.get("HAWSE_INSTANCE", "")
+    return Places(state=where.state, runtime=where.runtime, config=where.config, instance=instance) if instance else where
 
 
 def _told_config(site: SiteConfig | None) -> int:

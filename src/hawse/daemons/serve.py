@@ -238,8 +238,11 @@ def made_world(
         )
         tell(made)
         return made
+    let_in = None
     if site is not None:
         from hawse.daemons.site_service import site_of
+
+        let_in = site_of(site)
     parent = Parent(
         socket=places.parent_socket,
         jobs=places.jobs,
@@ -256,7 +259,7 @@ def made_world(
         owner=f"uid:{os.getuid()}" if site is None else "",
         lease_s_max=lease_s_max,
         key=key,
-        **({} if site is None else {"site": site_of(site)}),
+        site=let_in,
     )
 
 

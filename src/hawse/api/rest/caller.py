@@ -12,7 +12,7 @@ from litestar import Request
 
 from hawse.api.rest.desk import Desk
 from hawse.domain.errors import Denied
-from hawse.services.world import Caller
+from hawse.services.world import NOBODY, Caller
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid. Source: unix(7), SO_PEERCRED
 

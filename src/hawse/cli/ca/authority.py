@@ -67,6 +67,7 @@ class Authority:
         Raises NotFound (there is no authority), Invalid, Denied, Unavailable.
         """
         from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID
 
         told = [alternative(name) for name in names]
         if not 0 < len(told) <= NAMES_MAX:
@@ -82,7 +83,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(told), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         made = _signed(builder, own_key, key)
         base = f"{out}/{re.sub('[^A-Za-z0-9._-]', '_', names[0])}"
