@@ -22,7 +22,7 @@ FILE_BYTES_MAX = 256 * 1024
 UID_MAX = 2**32 - 2
 SECRET_BYTES_MAX = 4096
 RUNTIME_BYTES_MAX = SOCKET_PATH_BYTES_MAX - len("/r/") - 36  # a runner's socket is named by its job's id
-_TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
+_TABLE = re.compile(r"\s*\[+\s*([A-Za-z0-9_-]+)\s*\]")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 Check = Callable[[object], Any]
 
@@ -199,7 +199,8 @@ class _Checked:
                     self._check(name, key, item)
             elif isinstance(value, dict) or name in KEYS:
                 tables = [table for table in KEYS if table]
-                raise self.wrong("", name, f"is no table of ours{did_you_mean(name, tables)}")
+                why = f"is a table: [{name}]" if name in tables else f"is no table of ours{did_you_mean(name, tables)}"
+                raise self.wrong("", name, why)
             else:
                 self._check("", name, value)
         for table, name in NEEDED:
