@@ -34,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
         site = chosen_site(options)
         if options.check_config:
             return _told_config(site)
+        if options.systemd_units is not None:
+            return _written_units(site, options.systemd_units)
         where = chosen_places(options) if site is None else replaced(site.places, options)
         if options.check:
             return _check(where, options.store)
@@ -56,8 +58,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def chosen_site(options: argparse.Namespace) -> SiteConfig | None:
     """The site's configuration, if one is named. Raises Invalid."""
     if options.config is None:
-        if options.check_config:
-            raise Invalid("--check-config needs a file", next_step="hawse serve --config FILE --check-config")
+        for option, is_given in (("--check-config", options.check_config), ("--systemd-units", options.systemd_units)):
+            if is_given:
+                raise Invalid(f"{option} needs a configuration", next_step=f"hawse serve --config FILE {option}")
         return None
     for name in ("state_dir", "runtime_dir", "store"):
         if getattr(options, name) is not None:
@@ -65,6 +68,17 @@ def chosen_site(options: argparse.Namespace) -> SiteConfig | None:
     from hawse.daemons.site import read_site
 
     return read_site(options.config)
+
+
+def _written_units(site: SiteConfig | None, folder: str) -> int:
+    """Write systemd's files, and say where each belongs. 0."""
+    assert site is not None
+    from hawse.daemons.units import write_units
+
+    program = os.path.join(os.path.dirname(sys.executable), "hawse")
+    for path in write_units(site, folder, program=program, python=sys.executable):
+        print(path)
+    return 0
 
 
 def replaced(where: Places, options: argparse.Namespace) -> Places:
@@ -146,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help="be a site's service: several users, sockets and TLS as FILE says")
     parser.add_argument("--check-config", action="store_true", help="only read FILE, and say what is wrong with it")
+    parser.add_argument("--systemd-units", metavar="DIR", help="only write systemd's units for FILE into DIR")
     parser.add_argument(
         "--instance", metavar="NAME", help="a further coordinator on the same state and PostgreSQL (HAWSE_INSTANCE)"
     )

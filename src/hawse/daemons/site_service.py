@@ -98,9 +98,8 @@ class SiteService:
     async def watch(self) -> None:
         """Say in the log, once a day, that the certificate is about to expire. Returns only when cancelled."""
         while True:
-            if self._certificate is not None:
-                self._certificate.tell(self._desk.world.clock.now())
             await self._desk.world.clock.sleep(DAY_S)
+            self._tell_certificate()
 
     def close(self) -> None:
         """Remove the shared socket's name."""
@@ -113,3 +112,4 @@ class SiteService:
     def _tell_certificate(self) -> None:
         if self._certificate is not None:
             self._facts["certificate_expires_at"] = self._certificate.known.expires_at
+            self._certificate.tell(self._desk.world.clock.now())
