@@ -32,7 +32,7 @@ from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.launcher import Ended, Report, Start, Started
 from hawse.ports.log import Moment, Piece, Screen, Timing
 from hawse.services.reconcile import Reconciler
-from hawse.services.world import World
+from hawse.services.world import Site, World
 from hawse.testing.memory_store import MemoryStore
 
 T = TypeVar("T")
@@ -150,13 +150,18 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    *, owner: int | None = None, connections_max: int | None = None, others: bool = True, only: str = ""
+    *,
+    owner: int | None = None,
+    connections_max: int | None = None,
+    others: bool = True,
+    only: str = "",
+    site: Site | None = None,
 ) -> AsyncIterator[Stage]:
     """Serve until the block ends."""
     clock = SystemClock()
     launcher, logs = Pretender(), Logs()
     lines: list[Mapping[str, object]] = []
-    world = World(store=MemoryStore(clock), launcher=launcher, clock=clock, logs=logs, owner=only)
+    world = World(store=MemoryStore(clock), launcher=launcher, clock=clock, logs=logs, owner=only, site=site)
     with socket_path() as path:
         async with asyncio.TaskGroup() as tasks:
             reconciler = tasks.create_task(Reconciler(world).run())

@@ -31,6 +31,20 @@ PATHS = {
     "/v1/sessions/{session}/logs/{job}": {"get"},
     "/v1/sessions/{session}/logs/{job}/screen": {"get"},
     "/v1/sessions/{session}/logs/{job}/timing": {"get"},
+    "/v1/sessions/{session}/give": {"post"},
+    "/v1/me": {"get"},
+    "/v1/users": {"get", "post"},
+    "/v1/users/{user}": {"get", "patch", "delete"},
+    "/v1/users/{user}/disable": {"post"},
+    "/v1/users/{user}/enable": {"post"},
+    "/v1/tokens": {"get", "post"},
+    "/v1/tokens/{token}": {"delete"},
+    "/v1/tokens/{token}/renew": {"post"},
+    "/v1/projects": {"get", "post"},
+    "/v1/projects/{project}": {"get", "patch"},
+    "/v1/projects/{project}/retire": {"post"},
+    "/v1/projects/{project}/revive": {"post"},
+    "/v1/audit": {"get"},
 }
 
 
@@ -44,6 +58,9 @@ def schema(rest):
             return first.json
 
     return rest.run(main())
+
+
+BODILESS = {"disable_user", "enable_user", "renew_token", "retire_project", "revive_project"}  # their path says all
 
 
 def test_every_path_is_there_and_no_other(schema):
@@ -66,7 +83,7 @@ def test_every_operation_tells_its_answer_its_problems_and_what_it_does(schema):
                 assert content["schema"]
             assert operation["summary"]
             assert operation["tags"]
-            if method in ("post", "patch"):
+            if method in ("post", "patch") and operation["operationId"] not in BODILESS:
                 body = operation["requestBody"]["content"]["application/json"]
                 name = body["schema"]["$ref"].rsplit("/", 1)[1]
                 assert schema["components"]["schemas"][name]["additionalProperties"] is False

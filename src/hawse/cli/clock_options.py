@@ -33,7 +33,9 @@ class Ends:
             return {"lease": "until", "lease_s": times.duration(self._time, "--time")}
         if self._until is not None:
             return {"lease": "until", "lease_until": times.moment(self._until, now, "--until")}
-        return {"lease": self._lease or ("never" if keep else "jobs")}
+        if self._lease is None and not keep:
+            return {"lease_else": "jobs"}  # unless its project has a lifetime of its own
+        return {"lease": self._lease or "never"}
 
 
 def lease_options(command: F) -> F:

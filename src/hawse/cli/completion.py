@@ -74,6 +74,13 @@ def _programs(start: str) -> set[str]:
     return found
 
 
+def named(path: str, field: str, incomplete: str, *, within: str = "") -> list[CompletionItem[str]]:
+    """What a list of the site names so. within: the part of each item that has the name."""
+    page = _asked(path, {"limit": PAGE}, WAIT_S)
+    items = page.get("items", []) if page is not None else []
+    return _items([(str((one[within] if within else one)[field]), "") for one in items], incomplete)
+
+
 def _items(found: list[tuple[str, str]], incomplete: str) -> list[CompletionItem[str]]:
     return [CompletionItem(text, help=told) for text, told in found if text.startswith(incomplete)]
 

@@ -63,18 +63,25 @@ class Connection:
     def __init__(self, server: str | None, start: str) -> None:
         self.server = server
         self.start = start
+        self.project: str | None = None  # what --project says, where a command has it
 
     @property
     def place(self) -> Endpoint:
         """What the options, or HAWSE_SERVER, name. Raises Invalid."""
-        return endpoint(self.server, start=self.start)
+        found = endpoint(self.server, start=self.start)
+        found.project = self.project or found.project
+        return found
 
     def open(self) -> Server:
         """Connect, at the first request. Raises Invalid."""
         from hawse.client._sync.server import Server
 
         place = self.place
-        return Server(_Told(place.path, start=self.start, where=place.where) if place.where else place)
+        if place.where:
+            told = _Told(place.path, start=self.start, where=place.where)
+            told.project, told.token = place.project, place.token
+            place = told
+        return Server(place)
 
 
 def connected(default: str = "auto") -> Callable[[F], F]:

@@ -53,7 +53,7 @@ def open(
     create: bool = True,
     server: str | None = None,
     start: str = "auto",
-    lease: str = "never",
+    lease: str | None = None,
     policies: Mapping[str, Any] | None = None,
     description: str = "",
     labels: Mapping[str, str] | None = None,

@@ -12,7 +12,9 @@ import socket
 from struct import Struct
 
 from hawse.client.places import check_runtime, own_places
+from hawse.client.token import token_from
 from hawse.domain.errors import Denied, Invalid, Unavailable
+from hawse.domain.ids import checked_name
 from hawse.domain.places import Places
 
 TYPE_CHECKING = False
@@ -33,13 +35,13 @@ class Endpoint:
     where: None for an address that is not our own to start at. is_remote: it is on another machine; by_ssh: it is reached
     through SshEndpoint's tunnels, else over TLS (HttpsEndpoint). mend_s_max: how long a broken link is tried again.
     patience_s: how long a login may take. meanwhile: called while a far machine is waited for, several times a second; what
-    it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: shown with each request, if there is one.
+    it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: what is shown there, "" for nothing.
+    project: in which names are looked up; "": one's own.
     """
 
-    __slots__ = ("_checked", "_fresh", "meanwhile", "path", "start_mode", "where")
+    __slots__ = ("_checked", "_fresh", "meanwhile", "path", "project", "start_mode", "token", "where")
     is_remote = by_ssh = False
     host = "hawse"
-    token = ""
     mend_s_max = 60.0  # as long as the coordinator keeps an attachment whose link is away
 
     def __init__(self, path: str, *, start: str, where: Places | None) -> None:
@@ -48,6 +50,8 @@ class Endpoint:
         self.path = path
         self.start_mode = start
         self.where = where
+        self.token = ""
+        self.project = ""
         self.meanwhile: Callable[[Any], None] | None = None
         self._checked = False
         self._fresh = start == "always"
@@ -134,12 +138,18 @@ def peer(link: socket.socket) -> tuple[int, int, int]:
 def endpoint(
     server: str | None = None, *, start: str = "auto", environ: Mapping[str, str] | None = None, batch: bool = False
 ) -> Endpoint:
-    """The endpoint that `server`, else HAWSE_SERVER, else the user's own places name. Raises Invalid.
+    """The endpoint that `server`, else HAWSE_SERVER, else the user's own places name; HAWSE_PROJECT with it.
 
-    batch: nobody is there to type a password.
+    batch: nobody is there to type a password. Raises Invalid; Denied, Unavailable (the token cannot be read).
     """
     env = os.environ if environ is None else environ
-    address = server or env.get("HAWSE_SERVER") or ""
+    found = _endpoint(server or env.get("HAWSE_SERVER") or "", start, env, batch)
+    project = env.get("HAWSE_PROJECT", "")
+    found.project = checked_name(project, "HAWSE_PROJECT") if project else ""
+    return found
+
+
+def _endpoint(address: str, start: str, env: Mapping[str, str], batch: bool) -> Endpoint:
     if not address:
         where = own_places(env)
         return Endpoint(where.socket, start=start, where=where)
@@ -147,7 +157,9 @@ def endpoint(
         path = address.removeprefix("unix:")
         if not path.startswith("/"):
             raise Invalid(f"server address {address!r}: the path after unix: must be absolute")
-        return Endpoint(path, start="never", where=None)
+        made = Endpoint(path, start="never", where=None)
+        made.token = token_from(env)
+        return made
     if address.startswith("ssh:"):
         from hawse.client.ssh import ssh_endpoint
 

@@ -47,7 +47,7 @@ def parse_address(address: str) -> tuple[str, int]:
 class HttpsEndpoint(Endpoint):
     """A coordinator behind TLS. ca: the file of the CA that is trusted; empty: the system's."""
 
-    __slots__ = ("_context", "ca", "host", "name_told", "port", "token")
+    __slots__ = ("_context", "ca", "host", "name_told", "port")
     is_remote = True
     mend_s_max = MEND_S_MAX
 

@@ -49,9 +49,9 @@ START, FINAL = S.ACTIVE, frozenset[S]()
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """sessions_max: living ones; jobs_max: jobs that are not over, in all its sessions; None: no bound. lease_s: how long
-    a session lives for which nobody says it; lease_s_max: at most, from its creation; seconds. policies: what counts for
-    its sessions where they set nothing themselves (domain/policy.py). members: principals, or "everyone".
+    """sessions_max: living ones; jobs_max: jobs that are not over, in all its sessions; None: no bound. lease_s: how
+    long a session lives for which nobody says it; lease_s_max: at most, from its creation; seconds. policies: what
+    counts for its sessions where they set nothing themselves (domain/policy.py). members: principals, or "everyone".
     """
 
     name: str
@@ -146,7 +146,9 @@ def checked_members(members: Iterable[str]) -> tuple[str, ...]:
     """Each once, sorted. Raises Invalid, TooLarge."""
     found = tuple(sorted(set(members)))
     if len(found) > MEMBERS_MAX:
-        raise TooLarge(f"{len(found)} members are too many; at most {MEMBERS_MAX} are allowed", next_step="name a group")
+        raise TooLarge(
+            f"{len(found)} members are too many; at most {MEMBERS_MAX} are allowed", next_step="name a group"
+        )
     for one in found:
         if one != EVERYONE:
             checked_principal(one)
@@ -178,7 +180,7 @@ def check_room(project: Project, use: Use, *, sessions: int = 0, jobs: int = 0) 
             f"project {project.name} is retired; nothing new begins in it", next_step="choose another: hawse project ls"
         )
     quotas = (
-        ("living sessions", sessions, use.sessions, project.sessions_max, f"end one: hawse ls --project {project.name}"),
+        ("living sessions", sessions, use.sessions, project.sessions_max, f"hawse ls --project {project.name}"),
         ("jobs that are not over", jobs, use.jobs, project.jobs_max, "wait for one to end, or end one"),
     )
     for what, more, used, most, step in quotas:

@@ -43,8 +43,8 @@ START, FINAL = S.LIVE, frozenset({S.REVOKED})
 @dataclass(frozen=True, slots=True)
 class Token:
     """user: whose, without "user:". name: what he calls it. expires_at: Unix seconds; None: never. project: the only
-    one in which it is good; None: all of the user's. read_only: it looks and changes nothing. used_at: about when it was
-    used last.
+    one in which it is good; None: all of the user's. read_only: it looks and changes nothing. used_at: about when it
+    was used last.
     """
 
     id: TokenId

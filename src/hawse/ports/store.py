@@ -306,8 +306,8 @@ class Unit(View, Protocol):
         """How many were dropped."""
         ...
 
-    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
-        """Insert (before None), update, or remove (after None) something of the site; no event, since no session has it.
+    def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
+        """Insert (before None) or update something of the site; no event: no session has it.
 
         Written only if its version is still `before.version`; the returned object carries the next version.
         Raises Conflict (the version moved), Clash (the name, or a uid of a user's, is taken), NotFound, Invalid.
@@ -353,12 +353,15 @@ class Term(Protocol):
     def fence(self) -> int: ...
 
     async def wait_over(self) -> None:
-        """Return when this handle does not lead any more, or cannot be sure of it. By then nobody else has begun, as long
-        as what is under way stops within STEP_DOWN_S."""
+        """Return when this handle does not lead any more, or cannot be sure of it. By then nobody else has begun, as
+        long as what is under way stops within STEP_DOWN_S."""
         ...
 
     async def aclose(self) -> None:
-        """Give the lead up, so that the next one need not wait. Call it when nothing is done any more. Safe to repeat."""
+        """Give the lead up, so that the next one need not wait. Call it when nothing is done any more.
+
+        Safe to repeat.
+        """
         ...
 
 

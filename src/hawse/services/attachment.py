@@ -74,7 +74,9 @@ async def attach(
         kept = Mode.WATCH if mode == READ else Mode(mode)
         return found, _attachment(unit, caller, session, found, kept, where, resume, fresh, now, via), secret
 
-    answer = await world.store.read(lambda view: _reading(world, view, caller, session_name, job)) if mode == READ else None
+    answer = None
+    if mode == READ:
+        answer = await world.store.read(lambda view: _reading(world, view, caller, session_name, job))
     if answer is None:
         answer = await world.store.write(verb)
     found, attachment, secret = answer

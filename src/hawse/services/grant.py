@@ -138,7 +138,7 @@ async def redeem(world: World, caller: Caller, secret: str) -> Grant:
         caller.about(session.id)
         check_writes(caller)
         if caller.only_project not in (None, session.project):
-            raise Denied(f"this token is for project {caller.only_project} only", next_step="use another token of yours")
+            raise Denied(f"this token is for project {caller.only_project} only", next_step="use another of yours")
         if caller.principal == session.owner:
             raise Invalid(f"session {session.name} is yours already; the link was not used")
         present = _live(unit, session, caller.principal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hawse.domain import token as tokens
 from hawse.domain import user as users
@@ -41,6 +41,7 @@ class Identity:
     read_only: bool = False
     only_project: str | None = None
     token: str = ""
+    also: frozenset[str] = frozenset()
 
 
 async def of_uid(world: World, uid: int) -> Identity | None:
@@ -54,7 +55,9 @@ async def of_uid(world: World, uid: int) -> Identity | None:
         return Identity(principal, uid=uid, is_admin=bool(world.owner) and principal == world.owner)
     user = await world.store.read(lambda view: view.user_of_uid(uid))
     if user is not None:
-        return None if user.state != users.S.ACTIVE else _of_user(user, is_admin=uid in site.admins)
+        if user.state != users.S.ACTIVE:
+            return None
+        return replace(_of_user(user, is_admin=uid in site.admins), also=frozenset({principal}), uid=uid)
     if uid in site.admins or site.local_accounts:
         return Identity(principal, uid=uid, is_admin=uid in site.admins)
     return None
@@ -120,7 +123,8 @@ def check_still(view: View, caller: Caller, *, now: float) -> None:
         return
     try:
         user = view.user(caller.principal.removeprefix(USER))
-        is_good = user.state == users.S.ACTIVE and (not caller.token or tokens.is_good(view.token(caller.token), now=now))
+        is_good = user.state == users.S.ACTIVE
+        is_good = is_good and (not caller.token or tokens.is_good(view.token(caller.token), now=now))
     except NotFound:
         is_good = False
     if not is_good:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hawse.domain import project as projects
 from hawse.domain.errors import Denied, NotFound
+from hawse.domain.ids import checked_name
 from hawse.domain.project import DEFAULT, Project, Use
 from hawse.ports.store import Unit, View
 from hawse.services.world import Caller, World
@@ -37,7 +38,7 @@ def entered(unit: Unit, world: World, caller: Caller, name: str | None, *, jobs:
 
     Raises NotFound, Denied, LimitReached, IllegalMove (it is retired).
     """
-    project = known(unit, name or caller.project)
+    project = known(unit, caller.project if name is None else checked_name(name, "the project's name"))
     if caller.only_project not in (None, project.name):
         raise Denied(f"this token is for project {caller.only_project} only", next_step="use another token of yours")
     if world.site is not None and not projects.is_member(project, caller.principals):

@@ -69,8 +69,8 @@ async def page(world: World, caller: Caller, *, after: str, limit: int) -> tuple
 async def change(
     world: World, caller: Caller, name: str, facts: Mapping[str, Any], *, version: int | None = None
 ) -> ProjectView:
-    """Other limits, policies, words; members: all of them, or members_added, members_dropped. What lives stays as it is,
-    but policies count at once.
+    """Other limits, policies, words; members: all of them, or members_added, members_dropped. What lives stays as it
+    is, but policies count at once.
 
     Raises NotFound, Denied, Invalid, TooLarge, Conflict.
     """

@@ -55,7 +55,9 @@ async def make(world: World, caller: Caller, wish: TokenWish) -> tuple[Token, st
             raise IllegalMove(f"user {user} is {found.state}; a token of his would open nothing")
         live = [one for one in unit.tokens(user) if tokens.is_good(one, now=now)]
         if len(live) >= LIVE_MAX:
-            raise LimitReached(f"user {user} has {len(live)} tokens; at most {LIVE_MAX}", next_step="hawse token revoke")
+            raise LimitReached(
+                f"user {user} has {len(live)} tokens; at most {LIVE_MAX} are possible", next_step="hawse token revoke"
+            )
         if made.project is not None and not is_member(known(unit, made.project), {found.principal, *found.groups}):
             raise Invalid(f"user {user} is no member of project {made.project}")
         _drop_expired(unit, user, made.name, now)

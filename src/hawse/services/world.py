@@ -102,6 +102,7 @@ class Caller:
     trail: where the gate notes which session it was. is_admin: of the site. read_only, only_project: what a token is
     narrowed to (domain/token.py). project_is_given: does the
     request say the project? token: the id of the token that was shown, if one was.
+    also: what else names him, as which nothing of his is kept: the account of a user who came by it.
     """
 
     principal: str
@@ -116,6 +117,7 @@ class Caller:
     only_project: str | None = None
     project_is_given: bool = False
     token: str = ""
+    also: frozenset[str] = frozenset()
 
     def about(self, session: str) -> None:
         """Note which session this request concerns."""
@@ -125,7 +127,7 @@ class Caller:
     @property
     def principals(self) -> frozenset[str]:
         """All that a grant may name."""
-        return self.groups | {self.principal}
+        return self.groups | self.also | {self.principal}
 
     @property
     def request_id(self) -> str:

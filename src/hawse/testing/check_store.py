@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from hawse.testing.store_checks import clocks, grants, lists, meter, outbox, rows, units, waiting
+from hawse.testing.store_checks import clocks, grants, lists, meter, outbox, rows, site, units, waiting
 from hawse.testing.store_checks.kit import CHECKS, Check, OpenStore, check_replay, new_session
 
 __all__ = ["CHECKS", "Check", "OpenStore", "check_replay", "check_store", "new_session"]
-SUBJECTS = (rows, units, lists, grants, clocks, outbox, waiting, meter)  # importing them fills CHECKS
+SUBJECTS = (rows, units, lists, grants, clocks, outbox, waiting, meter, site)  # importing them fills CHECKS
 
 
 async def check_store(fresh: Callable[[], Awaitable[OpenStore]]) -> None:

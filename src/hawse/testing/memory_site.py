@@ -113,26 +113,20 @@ class MemorySiteUnit(MemorySiteView):
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         raise NotImplementedError
 
-    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
-        row = before if after is None else after
-        if row is None:
-            raise InternalError("a change needs an object")
-        if before is not None and (type(before) is not type(row) or _key(before) != _key(row)):
-            raise InternalError(f"{_key(before)} cannot become {_key(row)}")
+    def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
+        if before is not None and (type(before) is not type(after) or _key(before) != _key(after)):
+            raise InternalError(f"{_key(before)} cannot become {_key(after)}")
         if before == after:
             return after
-        check_text(tuple(getattr(row, name) for name in row.__slots__))
-        key = type(row), _key(row)
+        check_text(tuple(getattr(after, name) for name in after.__slots__))
+        key = type(after), _key(after)
         present = self._site.rows.get(key)
         if before is None and present is not None:
-            raise Clash(f"there is a {type(row).__name__.lower()} {key[1]!r} already")
+            raise Clash(f"there is a {type(after).__name__.lower()} {key[1]!r} already")
         if before is not None and present is None:
-            raise NotFound(f"there is no {type(row).__name__.lower()} {key[1]!r} any more")
+            raise NotFound(f"there is no {type(after).__name__.lower()} {key[1]!r} any more")
         if before is not None and present is not None and present.version != before.version:
             raise Conflict(f"{key[1]} was changed since version {before.version}", version=before.version)
-        if after is None:
-            self._put(self._site.rows, key, self._absent)
-            return None
         self._check_site_unique(after)
         kept = after if before is None else replace(after, version=before.version + 1)
         if isinstance(kept, Token) and isinstance(present, Token):

@@ -1,7 +1,7 @@
 """Who leads, of several coordinators on one PostgreSQL: a lease with an end, and a fence.
 
-Theory of operation. The leader has a lease of TERM_S by the database's clock and renews it every RENEW_S on a connection
-of its own. When no renewal has succeeded for SAFE_S, counted by its own steady clock from before the renewal was sent,
+Theory of operation. The leader has a lease of TERM_S by the database's clock and renews it every RENEW_S on its own
+connection. When no renewal has succeeded for SAFE_S, counted by its own steady clock from before the renewal was sent,
 its term is over: it stops, with STEP_DOWN_S for that, before the lease is. Whoever waits looks when the lease should be
 over, or when it is told that it was given up, and takes it with the next fence. So a leader that is killed, stopped or
 cut off is replaced TERM_S later, one that stops in order at once, and two never lead at the same time as long as their

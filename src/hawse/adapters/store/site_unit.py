@@ -54,7 +54,8 @@ class SiteView(ABC):
         return None if row is None else site_rows.user_from(row)
 
     def users(self, *, after: str = "", limit: int = 100) -> list[User]:
-        return [site_rows.user_from(row) for row in self._all("users_all", {"after": after, "limit": check_page(limit)})]
+        found = self._all("users_all", {"after": after, "limit": check_page(limit)})
+        return [site_rows.user_from(row) for row in found]
 
     def token(self, id: str) -> Token:
         row = self._one("token_by_id", {"id": id})
@@ -106,20 +107,13 @@ class SiteUnit(SiteView):
     def _time(self) -> float:
         """What time it is, Unix seconds."""
 
-    def put(self, before: SiteRow | None, after: SiteRow | None) -> SiteRow | None:
-        row = before if after is None else after
-        if row is None:
-            raise InternalError("a change needs an object")
-        if before is not None and (type(before) is not type(row) or key_of(before) != key_of(row)):
-            raise InternalError(f"{key_of(before)} cannot become {key_of(row)}")
+    def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
+        if before is not None and (type(before) is not type(after) or key_of(before) != key_of(after)):
+            raise InternalError(f"{key_of(before)} cannot become {key_of(after)}")
         if before == after:
             return after
-        noun, parameters = noun_of(row), parameters_of(row)
+        noun, parameters = noun_of(after), parameters_of(after)
         check_text(tuple(parameters.values()))
-        if after is None:
-            self._check_present(noun, row)
-            self._run(f"{noun}_remove", {"id": key_of(row), "version": row.version})
-            return None
         self._check_site_unique(before, after)
         if before is None:
             self._run(f"{noun}_insert", parameters)
@@ -153,7 +147,9 @@ class SiteUnit(SiteView):
         if found is None:
             raise NotFound(f"there is no {noun} {key_of(before)!r} any more")
         if found != before.version:
-            raise Conflict(f"{noun} {key_of(before)} was changed since version {before.version}", version=before.version)
+            raise Conflict(
+                f"{noun} {key_of(before)} was changed since version {before.version}", version=before.version
+            )
 
     def _found(self, noun: str, key: str) -> int | None:
         """The version of what is there. It is the last column of each."""

@@ -27,7 +27,7 @@ class AuditPage(msgspec.Struct):
 async def page(
     request: AnyRequest, first: fields.FirstSeq = 1, limit: fields.Limit = PAGE_DEFAULT, wait_s: fields.WaitS = 0.0
 ) -> Response[AuditPage]:
-    """Entries of the audit log from a number on. wait_s: when there is none yet, wait for one. Numbers may have gaps."""
+    """Entries of the audit log from a number on; numbers may have gaps. wait_s: when there is none, wait for one."""
     visit = visit_of(request)
     world, caller, after = visit.desk.world, visit.caller, max(0, first - 1)
     if wait_s:

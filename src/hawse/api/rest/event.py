@@ -22,7 +22,7 @@ from hawse.services.world import Caller
 if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
-GRANT_EVENT = b"\nevent: grant."
+ASKING = (b"\nevent: grant.", b"\nevent: attachment.detached")  # a right may have been taken back with these
 STREAM_TYPE = "text/event-stream"
 ASK_S = 1.0  # between two looks, under load, at whether a follower on a site may still come in
 _encode = msgspec.json.Encoder().encode
@@ -101,7 +101,8 @@ class EventStream(Made):
         feed = self.desk.feeds.follow(self.session, after=self.after)
         try:
             async for data in feed:
-                if (data == HEARTBEAT or GRANT_EVENT in data or self._is_time()) and not await self._may():
+                asks = data == HEARTBEAT or any(one in data for one in ASKING) or self._is_time()
+                if asks and not await self._may():
                     break
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -21,6 +21,12 @@ EXAMPLES: dict[str, Any] = {
     "share": {"principal": "uid:1001", "role": "observer", "can": ["job:watch@train"], "expires_at": 4102444800.0},
     "make_link": {"role": "observer", "uses_max": 5},
     "redeem_link": {"secret": "01a20889-bacf-7c96-9dbd-f25e812b4462.dGhpcyBpcyBub3QgYSBzZWNyZXQgb2YgYW55Ym9keQ"},
+    "give_session": {"user": "ada"},
+    "add_user": {"name": "ada", "uids": [1001], "groups": ["group:staff"], "about": "Ada, group of numbers"},
+    "change_user": {"uids": [1001, 1002], "is_admin": True},
+    "make_token": {"name": "laptop", "user": "ada", "expires_at": 4102444800.0, "read_only": True},
+    "add_project": {"name": "ci", "sessions_max": 20, "lease_s_max": 43200, "members": ["group:staff"]},
+    "change_project": {"sessions_max": None, "members_added": ["user:ada"], "policies": {"on_disconnect": "keep"}},
     "problem": {
         "type": "about:blank",
         "title": "Precondition Failed",

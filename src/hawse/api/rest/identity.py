@@ -43,11 +43,12 @@ async def caller_of(
         only_project=identity.only_project,
         project_is_given=given is not None,
         token=identity.token,
+        also=identity.also,
     )
 
 
 async def _identity(world: World, peer: Peer, authorization: bytes | None) -> Identity:
-    if authorization is not None:
+    if authorization is not None and (world.site is not None or peer.uid == NOBODY):  # else only the kernel is asked
         text = authorization.decode("latin-1").strip()
         if not text.lower().startswith(_SCHEME):
             raise Unproven("the Authorization header is no bearer token", next_step="Authorization: Bearer hwt_...")

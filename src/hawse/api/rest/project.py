@@ -47,7 +47,7 @@ class ProjectPage(msgspec.Struct):
 
 
 class ProjectChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is not given stays; null takes a bound away. sessions_max: living sessions; jobs_max: jobs that are not over.
+    """What is not given stays; null takes a bound away. sessions_max: living ones; jobs_max: jobs that are not over.
 
     lease_s: how long a session lives for which nobody says it; lease_s_max: at most. policies: of those that are named,
     null takes one away. members: all of them; members_added, members_dropped: some. "everyone": whoever is let in.

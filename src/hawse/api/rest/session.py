@@ -61,8 +61,8 @@ class SessionDocument(Session):
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """lease: when it ends by itself: never, with its last job, or ("until") at lease_until, Unix seconds, or lease_s
-    seconds from now; null: as the project says, and where that says nothing, lease_else. project: in which; null: as the
-    header Hawse-Project says, else the caller's own.
+    seconds from now; null: as the project says, and where that says nothing, lease_else. project: in which; null: as
+    the header Hawse-Project says, else the caller's own.
 
     policies: as `GET .../policies` names them. job: started with it, in the same transaction.
     """

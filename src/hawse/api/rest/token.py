@@ -67,7 +67,7 @@ async def page(
 
 @post("/v1/tokens", body=NewToken, operation_id="make_token", tags=["site"])
 async def make(request: AnyRequest) -> Response[TokenDocument]:
-    """Make a token. A retry with the same request id gets the same token with another secret; the first opens nothing."""
+    """Make a token. A retry with the same request id gets it with another secret; the first opens nothing."""
     data = await body_of(request, NewToken)
     world = visit_of(request).desk.world
     change = await once(request, 201, _kept)

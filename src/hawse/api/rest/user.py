@@ -150,7 +150,7 @@ async def change_one(request: AnyRequest, user: UserName) -> Response[User]:
 
 @post("/v1/users/{user:str}/disable", status_code=200, operation_id="disable_user", tags=["site"])
 async def disable(request: AnyRequest, user: UserName) -> Response[OutDocument]:
-    """Shut a user out until he is enabled again: his tokens and uids open nothing, who is attached is cut. For admins."""
+    """Shut a user out until he is enabled again: tokens and uids open nothing, who is attached is cut. For admins."""
     change = await once(request, 200, _out)
     made = await users.disable(visit_of(request).desk.world, change.caller, user)
     return answered(change.body(made))

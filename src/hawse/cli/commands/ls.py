@@ -22,9 +22,13 @@ LEFT_AT = 5  # where the column stands that is there when a lease runs
 @click.option("--ended", is_flag=True, help="Only ended sessions.")
 @click.option("--mine", "whose", flag_value="mine", help="Only your own.")
 @click.option("--shared", "whose", flag_value="shared", help="Only what others share with you.")
+@click.option("--everyone", "whose", flag_value="everyone", help="Everybody's (for admins of a site).")
+@click.option("--project", metavar="P", help="Only of this project.")
 @json_option
 @connected()
-def command(everything: bool, ended: bool, whose: str | None, as_json: bool, connection: Connection) -> int:
+def command(
+    everything: bool, ended: bool, whose: str | None, project: str | None, as_json: bool, connection: Connection
+) -> int:
     """List sessions: state, jobs (running/all), who is attached, age, and what ended and why.
 
     Those of others that are shared with you are listed, too, with their owner.
@@ -34,15 +38,17 @@ def command(everything: bool, ended: bool, whose: str | None, as_json: bool, con
     hawse ls --shared
     hawse ls --all --json
     """
-    return listed("all" if everything else "ended" if ended else "living", as_json, connection, whose or "all")
+    return listed("all" if everything else "ended" if ended else "living", as_json, connection, whose or "all", project)
 
 
-def listed(state: str, as_json: bool, connection: Connection, whose: str = "all") -> int:
+def listed(
+    state: str, as_json: bool, connection: Connection, whose: str = "all", project: str | None = None
+) -> int:
     """Print the sessions in this state ("living", "ended", "all")."""
     from hawse.cli.say import json_out, note
 
     server = connection.open()
-    sessions = [session.info for session in server.sessions(state, whose=whose)]
+    sessions = [session.info for session in server.sessions(state, whose=whose, project=project)]
     if as_json:
         json_out([info.raw for info in sessions])
         return 0
@@ -75,6 +81,10 @@ def _table(sessions: list[SessionInfo], now: float, *, is_remote: bool) -> None:
         heads.insert(LEFT_AT, "ENDS IN")
         for row, text in zip(rows, left, strict=True):
             row.insert(LEFT_AT, text or "-")
+    if len({info.project for info in sessions}) > 1:
+        heads.insert(0, "PROJECT")
+        for row, info in zip(rows, sessions, strict=True):
+            row.insert(0, info.project)
     owners = {info.owner for info in sessions}
     if len(owners) > 1 or not (is_remote or owners <= {f"uid:{os.getuid()}"}):
         from hawse.client.who import name_of

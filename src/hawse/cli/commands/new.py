@@ -61,6 +61,7 @@ START_S = 2.0  # a job starts within milliseconds; a machine that needs longer i
 @click.option(
     "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
 )
+@click.option("--project", metavar="P", help="In this project (default: HAWSE_PROJECT, your own).")
 @lease_options
 @policy_options
 @on_error_option
@@ -79,6 +80,7 @@ def command(
     log_on_full: str,
     leftovers: str,
     grace_s: float | None,
+    project: str | None,
     ends: Ends,
     policies: dict[str, Any],
     on_error: str | None,
@@ -87,9 +89,9 @@ def command(
 ) -> int:
     """Start a session around COMMAND (default: your login shell) on a terminal of its own, and attach to it.
 
-    Without NAME it gets a friendly one. The session ends with its last job, unless --keep, --time or --until. With -d,
-    with --json (which does not attach either) or without a terminal it waits until COMMAND runs: 127 when there is
-    none, 126 when it cannot be run.
+    Without NAME it gets a friendly one. The session ends with its last job, unless --keep, --time, --until or its
+    project says otherwise. With -d, with --json (which does not attach either) or without a terminal it waits until
+    COMMAND runs: 127 when there is none, 126 when it cannot be run.
 
     \b
     hawse new demo -- vim notes.txt
@@ -99,6 +101,7 @@ def command(
     from hawse.client.spec import job_spec
 
     attach = not (detached or as_json) and is_terminal(sys.stdout) and is_terminal(sys.stdin)
+    connection.project = project
     server = connection.open()
     around = server.surroundings()
     env = {**(around.environ if around else os.environb), **dict(pair(text, "--env") for text in variables)}

@@ -39,6 +39,8 @@ def command(as_json: bool, connection: Connection) -> int:
             ("state", status.state_dir),
             ("store", f"{status.store}, version {status.store_version}"),
             ("engine", status.engine),
+            ("instance", status.instance),
+            ("leads", "" if status.leads else "no: another coordinator starts and follows the jobs"),
             ("host", status.host),
             ("sessions", f"{status.sessions} living"),
             ("jobs", f"{status.jobs} living"),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import h11
 
-from hawse.client._async.way import headers_of, to_coordinator
+from hawse.client._async.way import shown, to_coordinator
 from hawse.client.find import Endpoint
 from hawse.client.link import LinkBroken, LinkLate
 from hawse.client.link_async import now, pause
@@ -139,7 +139,7 @@ class Transport:
         payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         if len(payload) > REQUEST_BYTES_MAX:
             raise TooLarge(f"the request has {len(payload)} bytes; at most {REQUEST_BYTES_MAX} are allowed")
-        head = _head(self.endpoint, method, path, query, payload, version)
+        head = _head(self.endpoint, method, path, query, payload, version, shown(self.endpoint))
         deadline = now() + wait_s
         delay = 0.0
         for attempt in range(RETRIES_MAX + 1):
@@ -205,7 +205,9 @@ class Transport:
         """
         connection = _Connection(await to_coordinator(self.endpoint, now() + WAIT_S))
         try:
-            await connection.send(_head(self.endpoint, "GET", path, query, b"", None, headers), b"", now() + WAIT_S)
+            await connection.send(
+                _head(self.endpoint, "GET", path, query, b"", None, headers | shown(self.endpoint)), b"", now() + WAIT_S
+            )
             status, answered = await connection.head(now() + WAIT_S)
             if status >= 400:
                 body = await connection.body(now() + WAIT_S, BODY_BYTES_MAX)
@@ -233,7 +235,7 @@ def _head(
 ) -> h11.Request:
     pairs = [f"{quote(k)}={quote(str(v), safe='')}" for k, v in (query or {}).items() if v is not None]
     target = f"{path}?{'&'.join(pairs)}" if pairs else path
-    headers = [*headers_of(endpoint), *(more or {}).items()]
+    headers = [("Host", endpoint.host), *(more or {}).items()]
     if method != "GET":
         headers.append(("Idempotency-Key", os.urandom(16).hex()))
         headers.append(("Content-Length", str(len(payload))))

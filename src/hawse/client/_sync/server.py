@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hawse.client._sync.session import Session
+from hawse.client._sync.site import Site
 from hawse.client._sync.transport import Transport
 from hawse.client._sync.way import answer_of
 from hawse.client.find import Endpoint
@@ -26,6 +27,7 @@ class Server:
     def __init__(self, endpoint: Endpoint) -> None:
         self.transport = Transport(endpoint)
         self._around: Surroundings | None = None
+        self.site = Site(self.transport)
 
     def __enter__(self) -> Server:
         return self
@@ -81,20 +83,26 @@ class Server:
         table: dict[str, Any] = (self.transport.request("GET", "/v1/roles")).json()
         return table
 
-    def sessions(self, state: str = "living", *, limit: int | None = None, whose: str = "all") -> list[Session]:
-        """The sessions by age. state: "living", "ended" or "all". whose: "mine", "shared" (by others) or "all"."""
+    def sessions(
+        self, state: str = "living", *, limit: int | None = None, whose: str = "all", project: str | None = None
+    ) -> list[Session]:
+        """The sessions by age. state: "living", "ended" or "all". whose: "mine", "shared" (by others) or "all";
+        "everyone": everybody's, for admins of a site. project: only of this one."""
         found: list[Session] = []
-        for session in self.each_session(state, whose=whose):
+        for session in self.each_session(state, whose=whose, project=project):
             found.append(session)
             if limit is not None and len(found) >= limit:
                 break
         return found
 
-    def each_session(self, state: str = "living", *, whose: str = "all") -> Iterator[Session]:
+    def each_session(
+        self, state: str = "living", *, whose: str = "all", project: str | None = None
+    ) -> Iterator[Session]:
         """The same, page by page, for very many."""
         after: str | None = None
         while True:
             query = {"state": state, "limit": PAGE, "after": after, "whose": None if whose == "all" else whose}
+            query["project"] = project
             page = (self.transport.request("GET", "/v1/sessions", query=query)).json()
             for item in page["items"]:
                 yield Session(self, SessionInfo(item))
@@ -107,9 +115,11 @@ class Server:
         alias: str | None = None,
         *,
         job: dict[str, Any] | None = None,
-        lease: str = "never",
+        lease: str | None = None,
         lease_until: float | None = None,
         lease_s: float | None = None,
+        lease_else: str = "never",
+        project: str | None = None,
         policies: Mapping[str, Any] | None = None,
         description: str = "",
         labels: Mapping[str, str] | None = None,
@@ -117,13 +127,15 @@ class Server:
         """A new session. job: from hawse.client.spec.job_spec. policies: what is set for it; see Session.policies.
 
         lease: "never", "jobs" (ends with its last job), or "until" (lease_until, Unix seconds, or lease_s seconds from
-        now by the coordinator's clock).
-        Raises Clash (a living session has the alias), Invalid.
+        now by the coordinator's clock); None: what its project says, else lease_else. project: None: HAWSE_PROJECT,
+        else one's own.
+        Raises Clash (a living session has the alias), Invalid, LimitReached (a quota of its project).
         """
         if alias is not None:
             checked_name(alias, "the name")
         body: dict[str, Any] = {"alias": alias, "description": description, "labels": dict(labels or {})}
-        body |= {"lease": lease, "job": job}
+        body |= {"lease": lease, "job": job, "project": project}
+        body |= {"lease_else": lease_else if lease is None and lease_else != "never" else None}
         body |= {"lease_until": lease_until, "lease_s": lease_s, "policies": dict(policies) if policies else None}
         body = {key: value for key, value in body.items() if value is not None}
         answer = self.transport.request("POST", "/v1/sessions", body=body)

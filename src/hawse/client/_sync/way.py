@@ -76,10 +76,10 @@ def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float) -> Li
     return Link.connect(address, deadline)
 
 
-def headers_of(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """What each request begins with."""
-    told = [("Host", endpoint.host)]
-    return [*told, ("Authorization", f"Bearer {endpoint.token}")] if endpoint.token else told
+def shown(endpoint: Endpoint) -> dict[str, str]:
+    """What says who asks, and for which project."""
+    told = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    return told | ({"Hawse-Project": endpoint.project} if endpoint.project else {})
 
 
 def _carried(endpoint: Endpoint, path: str, deadline: float) -> Link:
@@ -87,7 +87,7 @@ def _carried(endpoint: Endpoint, path: str, deadline: float) -> Link:
     link = to_coordinator(endpoint, deadline)
     try:
         http = h11.Connection(h11.CLIENT)
-        asked = [*headers_of(endpoint), ("Connection", "Upgrade"), ("Upgrade", "hawse")]
+        asked = [("Host", endpoint.host), *shown(endpoint).items(), ("Connection", "Upgrade"), ("Upgrade", "hawse")]
         head = http.send(h11.Request(method="GET", target=path, headers=asked))
         link.send((head or b"") + (http.send(h11.EndOfMessage()) or b""), deadline)
         _switched(http, link, deadline)

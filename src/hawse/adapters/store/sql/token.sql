@@ -17,8 +17,5 @@ VALUES (:id, :user, :name, :state, :created_at, :created_by, :expires_at, :proje
 UPDATE tokens SET name = :name, state = :state, expires_at = :expires_at, version = version + 1
 WHERE id = :id AND version = :version
 
--- name: token_remove
-DELETE FROM tokens WHERE id = :id AND version = :version
-
 -- name: token_used
 UPDATE tokens SET used_at = :at WHERE id = :id
