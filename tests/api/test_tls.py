@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from hawse.cli.ca.authority import Authority
+from hawse.services.world import Site
 
 LINK = {"Connection": "Upgrade", "Upgrade": "hawse"}
+SITE = Site(local_accounts=True, admins=frozenset({os.getuid()}))
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +88,15 @@ async def with_runner(rest, stage):
         yield f"/v1/sessions/demo/jobs/{job['name']}/link", runner
 
 
-async def switched(link, path):
-    await link.send("GET", path, b"", LINK)
+async def bearer(rest, stage):
+    """The header that says that one is ada, who is this account."""
+    await rest.ask(stage.path, "POST", "/v1/users", {"name": "ada", "uids": [os.getuid()]})
+    made = await rest.ask(stage.path, "POST", "/v1/tokens", {"name": "t", "user": "ada"})
+    return {"Authorization": f"Bearer {made.json['secret']}"}
+
+
+async def switched(link, path, **more):
+    await link.send("GET", path, b"", {**LINK, **more})
     status, headers = await link.head()
     assert status == 101, (status, await link.reader.read(500))
     assert headers["upgrade"] == "hawse"
@@ -96,13 +105,16 @@ async def switched(link, path):
 @pytest.mark.requirement("S0.1")
 def test_rest_is_served_over_tls(rest, server_context, client_context):
     async def main():
-        async with rest.stage() as stage:
+        async with rest.stage(site=SITE) as stage:
             bound, port = listening()
             stage.listener.start_tls(bound, server_context)
+            shown = await bearer(rest, stage)
             async with tls_link(rest, port, client_context) as http:
                 for _ in range(3):
                     assert (await http.ask("GET", "/healthz")).json == {"status": "ok"}
-                assert (await http.ask("GET", "/v1/nothing")).status == 404
+                assert (await http.ask("GET", "/v1/sessions")).status == 401
+                assert (await http.ask("GET", "/v1/sessions", headers=shown)).status == 200
+                assert (await http.ask("GET", "/v1/nothing", headers=shown)).status == 404
 
     rest.run(main())
 
@@ -157,26 +169,31 @@ def test_a_handshake_that_does_not_end_is_ended(rest, server_context, monkeypatc
 @pytest.mark.parametrize("tls", [False, True], ids=["unix", "tls"])
 def test_a_link_carries_bytes_both_ways(rest, server_context, client_context, tls):
     async def main():
-        async with rest.stage() as stage, with_runner(rest, stage) as (path, runner):
-            bound, port = listening()
-            stage.listener.start_tls(bound, server_context)
-            opened = tls_link(rest, port, client_context) if tls else rest.link(stage.path)
-            async with opened as link:
-                await switched(link, path)
-                reader, writer = await runner.come.get()
-                link.writer.write(b"hello" * 1000)
-                assert await reader.readexactly(5000) == b"hello" * 1000
-                data = os.urandom(3_000_000)
-                writer.write(data)
-                assert await link.reader.readexactly(len(data)) == data
-                writer.write(b"bye")
-                writer.close()  # the runner's end: its last words come, then the end
-                assert await link.reader.read() == b"bye"
-            await rest.until(lambda: stage.desk.links == 0)
-            line = next(line for line in stage.lines if line["kind"] == "link")
-            assert (line["up"], line["down"]) == (5000, 3_000_003)
-            codes = [line["status"] for line in stage.lines if line.get("path") == path]
-            assert codes == [101]
+        async with rest.stage(site=SITE) as stage:
+            shown = await bearer(rest, stage)
+            async with with_runner(rest, stage) as (path, runner):
+                await carried(stage, shown, path, runner)
+
+    async def carried(stage, shown, path, runner):
+        bound, port = listening()
+        stage.listener.start_tls(bound, server_context)
+        opened = tls_link(rest, port, client_context) if tls else rest.link(stage.path)
+        async with opened as link:
+            await switched(link, path, **shown)
+            reader, writer = await runner.come.get()
+            link.writer.write(b"hello" * 1000)
+            assert await reader.readexactly(5000) == b"hello" * 1000
+            data = os.urandom(3_000_000)
+            writer.write(data)
+            assert await link.reader.readexactly(len(data)) == data
+            writer.write(b"bye")
+            writer.close()  # the runner's end: its last words come, then the end
+            assert await link.reader.read() == b"bye"
+        await rest.until(lambda: stage.desk.links == 0)
+        line = next(line for line in stage.lines if line["kind"] == "link")
+        assert (line["up"], line["down"]) == (5000, 3_000_003)
+        codes = [line["status"] for line in stage.lines if line.get("path") == path]
+        assert codes == [101]
 
     rest.run(main())
 
@@ -240,7 +257,7 @@ def test_what_is_no_runner_is_not_linked_to(rest):
     """Nobody there: 404 for runners. Somebody of another uid: not one byte is given to him."""
 
     async def main():
-        async with rest.stage() as stage, with_runner(rest, stage) as (path, runner):
+        async with rest.stage() as stage, with_runner(rest, stage) as (path, _):
             stage.launcher.listener_uid = lambda _: os.getuid() + 1
             answer = await rest.ask(stage.path, "GET", path, headers=LINK)
             assert (answer.status, answer.json["code"]) == (502, "broken")
@@ -254,7 +271,7 @@ def test_what_is_no_runner_is_not_linked_to(rest):
 
 def test_too_many_links_are_refused(rest):
     async def main():
-        async with rest.stage() as stage, with_runner(rest, stage) as (path, runner):
+        async with rest.stage() as stage, with_runner(rest, stage) as (path, _):
             stage.desk.links_max = 1
             async with rest.link(stage.path) as link:
                 await switched(link, path)

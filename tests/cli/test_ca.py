@@ -72,7 +72,7 @@ def test_what_is_no_name(name):
 def test_what_is_refused(authority, tmp_path):
     with pytest.raises(Clash, match="there is an authority already"):
         authority.init("again", days=1, now=NOW)
-    with pytest.raises(NotFound, match="hawse ca init|there is no authority"):
+    with pytest.raises(NotFound, match="there is no authority"):
         Authority(str(tmp_path / "none")).issue(["h"], str(tmp_path), days=1, now=NOW)
     os.chmod(authority.key, 0o640)
     with pytest.raises(Denied, match="others can read"):

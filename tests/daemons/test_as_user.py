@@ -36,8 +36,9 @@ class Rig:
 
     def start(self, *more):
         words = [
-            PYTHON, "-I", str(SOURCE), "--caller", self.caller.pw_name, "--socket", self.socket, "--run",
-            f"{self.folder}/j", "--state", f"{self.folder}/l", "--python", PYTHON, "--source", f"{self.folder}/source", *more,
+            PYTHON, "-I", str(SOURCE),
+            "--caller", self.caller.pw_name, "--socket", self.socket, "--run", f"{self.folder}/j",
+            "--state", f"{self.folder}/l", "--python", PYTHON, "--source", f"{self.folder}/source", *more,
         ]  # fmt: skip
         with open(f"{self.folder}/log", "ab") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -175,7 +176,7 @@ def test_the_started_process_is_the_user_s_in_every_way(rig, eventually):
         (b'{"uid": "1000"}\n', "the request is not"),
         (b'{"uid": [1000]}\n', "the request is not"),
         (b'{"uid": 1000, "argv": ["/bin/sh"]}\n', "the request is not"),
-        (b'{}\n', "the request is not"),
+        (b"{}\n", "the request is not"),
         (b"[]\n", "the request is not"),
         (b"\n", "not one line of JSON"),
         (b"uid=1000\n", "not one line of JSON"),

@@ -67,12 +67,16 @@ def test_a_good_one(write):
         ("/run/hawse/hawse.sock", "/run/hawse/private/x", "line 5: [unix] path is not in runtime_dir"),
         ("local_accounts = true", 'local_accounts = "yes"', "line 10: [site] local_accounts is true or false"),
         ("admins = [0, 1000]", 'admins = ["root"]', "line 11: [site] admins is a list of numbers of users"),
-        ("token_days_max = 90", "token_days_max = 0", "line 12: [site] token_days_max is a whole number from 1 to 36500"),
+        (
+            "token_days_max = 90",
+            "token_days_max = 0",
+            "line 12: [site] token_days_max is a whole number from 1 to 36500",
+        ),
         ("connections_max = 2000", "connections_max = true", "line 15: [limits] connections_max is a whole number"),
         ("[log]", "[log", "is not TOML"),
         ("[log]", "[[log]]", "line 18: log is a table: [log]"),
-        ("[site]", '[https]\naddress = "x"\n[site]', 'line 10: [https] address is HOST:PORT'),
-        ("[site]", '[https]\naddress = "h:70000"\n[site]', 'line 10: [https] address is HOST:PORT'),
+        ("[site]", '[https]\naddress = "x"\n[site]', "line 10: [https] address is HOST:PORT"),
+        ("[site]", '[https]\naddress = "h:70000"\n[site]', "line 10: [https] address is HOST:PORT"),
         ("[site]", '[https]\naddress = "h:1"\n[site]', "line 9: [https] needs certificate, key"),
         ("[site]", '[store]\nurl = "postgresql://u:s3cret@h/d"\n[site]', 'line 10: [store] url is "sqlite"'),
         ("[site]", '[store]\nurl_env = "NOT_SET"\n[site]', "line 10: [store] url_env names the variable NOT_SET"),
@@ -118,7 +122,9 @@ def test_the_store_s_address_is_read_and_never_shown(write, tmp_path):
     found = read_site(write(text))
     assert found.store == "postgresql://u:s3cret@h/d"
     assert "s3cret" not in repr(found)
-    found = read_site(write(GOOD.replace("[site]", '[store]\nurl_env = "S"\n[site]')), {"S": "postgresql://u:s3cret@h/d"})
+    found = read_site(
+        write(GOOD.replace("[site]", '[store]\nurl_env = "S"\n[site]')), {"S": "postgresql://u:s3cret@h/d"}
+    )
     assert found.store == "postgresql://u:s3cret@h/d"
     secret.write_text("mysql://u:s3cret@h/d\n")
     with pytest.raises(Invalid) as caught:
@@ -132,7 +138,7 @@ def test_a_key_that_everybody_can_read_is_refused(write, tmp_path):
     key.write_text("x")
     key.chmod(0o644)
     text = GOOD.replace("[site]", f'[https]\naddress = "h:1"\ncertificate = "/c"\nkey = "{key}"\n[site]')
-    with pytest.raises(Invalid, match="line 12: .https. key can be read by everybody: chmod 600"):
+    with pytest.raises(Invalid, match=r"line 12: .https. key can be read by everybody: chmod 600"):
         read_site(write(text))
     key.chmod(0o640)  # a group that manages certificates is usual
     assert read_site(write(text)).https is not None

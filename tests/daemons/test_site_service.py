@@ -27,7 +27,8 @@ def configured(places, tmp_path, monkeypatch):
     path.write_text(
         f'state_dir = "{places.state}"\nruntime_dir = "{places.runtime}"\n'
         f'[unix]\npath = "{places.base}/pub.sock"\n'
-        f'[https]\naddress = "127.0.0.1:0"\ncertificate = "{tmp_path}/localhost.pem"\nkey = "{tmp_path}/localhost.key"\n'
+        '[https]\naddress = "127.0.0.1:0"\n'
+        f'certificate = "{tmp_path}/localhost.pem"\nkey = "{tmp_path}/localhost.key"\n'
         "[site]\nlocal_accounts = true\nadmins = [0]\n"
         f'[log]\nfile = "{tmp_path}/service.log"\n'
     )
@@ -35,7 +36,9 @@ def configured(places, tmp_path, monkeypatch):
 
 
 @pytest.mark.requirement("S0.1")
-def test_it_says_when_it_is_ready_and_goes_on_in_a_new_log(coordinator, configured, places, tmp_path, monkeypatch, eventually):
+def test_it_says_when_it_is_ready_and_goes_on_in_a_new_log(
+    coordinator, configured, places, tmp_path, monkeypatch, eventually
+):
     address = f"@hawse-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0" + address[1:])
@@ -48,14 +51,18 @@ def test_it_says_when_it_is_ready_and_goes_on_in_a_new_log(coordinator, configur
         assert status["listens"][0] == f"unix:{places.base}/pub.sock"
         port = re.fullmatch(r"https://127.0.0.1:(\d+)", status["listens"][1])[1]
         assert status["certificate_expires_at"] > status["started_at"] + 80 * 86400
-        _, made = coordinator.ask("POST", "/v1/sessions", {"alias": "demo", "lease": "never"}, **{"Idempotency-Key": "k"})
+        _, made = coordinator.ask(
+            "POST", "/v1/sessions", {"alias": "demo", "lease": "never"}, **{"Idempotency-Key": "k"}
+        )
         os.rename(tmp_path / "service.log", tmp_path / "service.log.1")
         coordinator.process.send_signal(signal.SIGHUP)
         assert manager.recv(1000).startswith(b"RELOADING=1\n")
         assert manager.recv(1000) == b"READY=1"
         job = {"argv": ["sleep", "600"], "env": {}, "cwd": "/"}
         _, run = coordinator.ask("POST", "/v1/sessions/demo/jobs", job)
-        lines = eventually(lambda: [one for one in _lines(tmp_path / "service.log") if one.get("path", "").endswith("/jobs")])
+        lines = eventually(
+            lambda: [one for one in _lines(tmp_path / "service.log") if one.get("path", "").endswith("/jobs")]
+        )
         assert lines[0]["session"] == made["id"]
         assert lines[0]["request"]
         assert any(one.get("path") == "/v1/sessions" for one in _lines(tmp_path / "service.log.1"))
@@ -95,7 +102,11 @@ def test_check_config_and_units(configured, tmp_path):
     told = json.loads(done.stdout)
     assert told["https"]["names"] == ["localhost", "127.0.0.1"]
     done = subprocess.run([*words, "--systemd-units", str(tmp_path / "units")], capture_output=True, text=True)
-    assert [os.path.basename(line) for line in done.stdout.split()] == ["hawse.service", "hawse.sysusers", "hawse.logrotate"]
+    assert [os.path.basename(line) for line in done.stdout.split()] == [
+        "hawse.service",
+        "hawse.sysusers",
+        "hawse.logrotate",
+    ]
     configured.write_text(configured.read_text() + "\n[jobs]\nhelpr = 1\n")
     done = subprocess.run([*words, "--check-config"], capture_output=True, text=True)
     assert done.returncode == 64

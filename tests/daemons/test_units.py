@@ -32,7 +32,10 @@ def made(tmp_path):
     program.chmod(0o755)
 
     def written(site):
-        return {os.path.basename(path): path for path in write_units(site, str(tmp_path), program=str(program), python=sys.executable)}
+        return {
+            os.path.basename(path): path
+            for path in write_units(site, str(tmp_path), program=str(program), python=sys.executable)
+        }
 
     return written
 
@@ -59,7 +62,9 @@ def test_a_shut_in_coordinator_is_shut_in(made, need):
 
 def test_what_starts_jobs_forbids_them_nothing():
     """Each restriction would be the jobs' too."""
-    forbids = re.compile(r"^(Protect|Private|Restrict|NoNewPrivileges|CapabilityBoundingSet|SystemCall|Lock|Memory)", re.M)
+    forbids = re.compile(
+        r"^(Protect|Private|Restrict|NoNewPrivileges|CapabilityBoundingSet|SystemCall|Lock|Memory)", re.M
+    )
     told = {"program": "/h", "python": "/p", "source": "/s"}
     assert forbids.search(units(SITE, **told)[SERVICE])
     assert not forbids.search(units(SITE, **told)[HELPER])
@@ -83,9 +88,9 @@ def test_logrotate_understands_its_snippet(made, need, tmp_path):
 def test_the_manager_is_told(tmp_path, monkeypatch):
     path = str(tmp_path / "n")[:107]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind("\0hawse-test-%d" % os.getpid())
+        manager.bind(f"\0hawse-test-{os.getpid()}")
         manager.settimeout(5)
-        monkeypatch.setenv("NOTIFY_SOCKET", "@hawse-test-%d" % os.getpid())
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@hawse-test-{os.getpid()}")
         assert notify(READY, "STATUS=x")
         assert manager.recv(1000) == b"READY=1\nSTATUS=x"
         assert reloading()

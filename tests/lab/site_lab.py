@@ -10,6 +10,7 @@ Needs root. Only processes that the lab started, or that run as its accounts, ar
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -19,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sshd import Account, Lab, free_port, _remove, program
-import pwd
+from sshd import Account, Lab, _remove, free_port, program
 
 HELPER = "lib/python{}.{}/site-packages/hawse/daemons/as_user.py".format(*sys.version_info[:2])
 READY_S = 20.0
@@ -175,7 +175,14 @@ class SiteLab:
 
     def start(self, *more: str) -> None:
         """The coordinator, as its account, until it answers."""
-        words = [str(self.far / "bin" / "hawse"), "serve", "--config", f"{self.folder}/site.toml", "--foreground", *more]
+        words = [
+            str(self.far / "bin" / "hawse"),
+            "serve",
+            "--config",
+            f"{self.folder}/site.toml",
+            "--foreground",
+            *more,
+        ]
         with open(self.folder / "serve.log", "ab") as said:
             self.coordinator = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", user=self.service.uid,

@@ -1,4 +1,4 @@
-"""A site's service with real accounts: the shared socket and https, jobs as their owners, and who can do what to whom."""
+"""A site's service with real accounts: shared socket and https, jobs as their owners, who can do what to whom."""
 
 import datetime
 import json
@@ -61,7 +61,7 @@ def test_nobody_else_reads_a_job_s_files_or_reaches_its_socket(site):
     sock = site.folder / "j" / str(ada.uid) / "r" / job["id"]
     assert stat.S_ISSOCK(sock.stat().st_mode)
     connect = f"import socket; socket.socket(socket.AF_UNIX).connect({str(sock)!r})"
-    for what in (f"ls {folder}", f"cat {folder}/log/*.seg", f"ls {site.folder}/j/{ada.uid}", f"python3 -c \"{connect}\""):
+    for what in (f"ls {folder}", f"cat {folder}/log/*.seg", f"ls {site.folder}/j/{ada.uid}", f'python3 -c "{connect}"'):
         done = bob.sh(what)
         assert done.returncode != 0, what
         assert "ermission denied" in done.stderr or "No such file" in done.stderr, done.stderr
@@ -112,7 +112,9 @@ def test_what_an_owner_puts_into_his_folder_leads_nowhere_else(site, eventually)
         assert f"to {ada.uid}" in done.stdout
         assert ada.sh(f"rm {own}; mv {own}.old {own}").returncode == 0
     # Bob's parent in the place of hers: her command does not run as him
-    assert ada.sh(f"cd {site.folder}/j/{ada.uid} && mv parent.sock p && ln -s ../{bob.uid}/parent.sock .").returncode == 0
+    assert (
+        ada.sh(f"cd {site.folder}/j/{ada.uid} && mv parent.sock p && ln -s ../{bob.uid}/parent.sock .").returncode == 0
+    )
     ada.hawse("run", "demo", "-d", "--name", "trick", "--", "sh", "-c", f"touch {bob.account.home}/was-here")
     assert ada.sh(f"cd {site.folder}/j/{ada.uid} && rm parent.sock && mv p parent.sock").returncode == 0
     eventually(lambda: job_of(ada, "demo", "trick")[0]["state"] == "ended", timeout_s=40)
@@ -218,7 +220,9 @@ def test_removing_a_session_s_history_removes_the_owner_s_files(site, eventually
 def test_every_command_works_over_https(site, eventually):
     ada = site.user("ada")
     ada.hawse("new", "-d", "demo", "--", "sh", "-c", "echo shown; exec cat", over="https")
-    assert ada.hawse("run", "demo", "--", "sh", "-c", "id -un; exit 3", over="https", code=3).strip() == ada.account.login
+    assert (
+        ada.hawse("run", "demo", "--", "sh", "-c", "id -un; exit 3", over="https", code=3).strip() == ada.account.login
+    )
     data = "".join(f"{number:08d}\n" for number in range(50_000))
     done = ada.run("run", "demo", "--", "cat", over="https", input=data, stdin=None)
     assert done.stdout == data

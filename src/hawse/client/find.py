@@ -32,11 +32,11 @@ _PEER = Struct("iII")  # struct ucred: unix(7)
 class Endpoint:
     """Where a coordinator listens, and how one gets there.
 
-    where: None for an address that is not our own to start at. is_remote: it is on another machine; by_ssh: it is reached
-    through SshEndpoint's tunnels, else over TLS (HttpsEndpoint). mend_s_max: how long a broken link is tried again.
-    patience_s: how long a login may take. meanwhile: called while a far machine is waited for, several times a second; what
-    it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: what is shown there, "" for nothing.
-    project: in which names are looked up; "": one's own.
+    where: None for an address that is not our own to start at. is_remote: it is on another machine; by_ssh: it is
+    reached through SshEndpoint's tunnels, else over TLS (HttpsEndpoint). mend_s_max: how long a broken link is tried
+    again. patience_s: how long a login may take. meanwhile: called while a far machine is waited for, several times a
+    second; what it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: what is shown there, ""
+    for nothing. project: in which names are looked up; "": one's own.
     """
 
     __slots__ = ("_checked", "_fresh", "meanwhile", "path", "project", "start_mode", "token", "where")

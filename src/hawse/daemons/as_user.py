@@ -1,8 +1,8 @@
 """The privileged helper of a site's service: it starts the runners' parent as a user. It does nothing else.
 
-It is the only part that runs as root, so it is one file, imports nothing of hawse, and is short enough to be read in one
-sitting; docs/explanation/as-user.md says what to look for. What it starts, and with which words, is fixed by its own
-command line, which root writes. A request says one thing only: the number of a user.
+It is the only part that runs as root, so it is one file, imports nothing of hawse, and is short enough to be read in
+one sitting; docs/explanation/as-user.md says what to look for. What it starts, and with which words, is fixed by its
+own command line, which root writes. A request says one thing only: the number of a user.
 
     {"uid": 1000}\\n  ->  {"ok": true}\\n   or   {"error": "..."}\\n
 

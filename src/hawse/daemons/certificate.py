@@ -38,7 +38,9 @@ class Certificate:
         try:
             self.context.load_cert_chain(self._listener.certificate, self._listener.key)
         except ssl.SSLError as error:
-            why = "the key is not the certificate's" if "MISMATCH" in (error.reason or "") else "it is damaged, or locked"
+            why = (
+                "the key is not the certificate's" if "MISMATCH" in (error.reason or "") else "it is damaged, or locked"
+            )
             raise Invalid(f"the key {self._listener.key} cannot be used: {why}") from error
         except OSError as error:
             raise Invalid(f"{self._listener.key}: {error.strerror}") from error

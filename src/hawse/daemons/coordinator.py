@@ -84,7 +84,9 @@ def _written_units(site: SiteConfig | None, folder: str) -> int:
 def replaced(where: Places, options: argparse.Namespace) -> Places:
     """A site's places, for this instance of it."""
     instance = options.instance or os.environ.get("HAWSE_INSTANCE", "")
-    return Places(state=where.state, runtime=where.runtime, config=where.config, instance=instance) if instance else where
+    if not instance:
+        return where
+    return Places(state=where.state, runtime=where.runtime, config=where.config, instance=instance)
 
 
 def _told_config(site: SiteConfig | None) -> int:
@@ -158,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)"
     )
-    parser.add_argument("--config", metavar="FILE", help="be a site's service: several users, sockets and TLS as FILE says")
+    parser.add_argument("--config", metavar="FILE", help="be a site's service: users, sockets and TLS as FILE says")
     parser.add_argument("--check-config", action="store_true", help="only read FILE, and say what is wrong with it")
     parser.add_argument("--systemd-units", metavar="DIR", help="only write systemd's units for FILE into DIR")
     parser.add_argument(

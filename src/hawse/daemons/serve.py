@@ -48,8 +48,8 @@ GC_OBJECTS = 5000  # new ones between two looks for cycles: Python's 700 is less
 class Settings:
     """store: a URL, or None for what config.toml says, else SQLite.
 
-    foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's. site: of
-    a site's service; None: a user's own coordinator.
+    foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's.
+    site: of a site's service; None: a user's own coordinator.
     """
 
     places: Places

@@ -49,7 +49,8 @@ class HttpsListener:
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
     """A checked configuration. helper: the socket of the helper that starts jobs as their owners; None: all jobs run as
-    the service. run, job_state: the helper's folders of sockets and of logs; None: as the helper's own defaults. store: "sqlite" or a PostgreSQL URL, which may hold a password and is not shown.
+    the service. run, job_state: the helper's folders of sockets and of logs; None: as the helper's own defaults. store:
+    "sqlite" or a PostgreSQL URL, which may hold a password and is not shown.
     """
 
     file: str
@@ -263,7 +264,9 @@ def _unix(found: _Checked) -> UnixListener | None:
     if path is None:
         return None
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-        raise found.wrong("unix", "path", f"has more than {SOCKET_PATH_BYTES_MAX} bytes, which no socket's path may have")
+        raise found.wrong(
+            "unix", "path", f"has more than {SOCKET_PATH_BYTES_MAX} bytes, which no socket's path may have"
+        )
     return UnixListener(path, found.get("unix", "mode", 0o666), found.get("unix", "group"))
 
 

@@ -30,7 +30,9 @@ DAY_S = 86400.0
 RUN, STATE = "/run/hawse-jobs", "/var/lib/hawse-jobs"  # the helper's own defaults: daemons/as_user.py
 
 
-def launcher_of(config: SiteConfig, places: Places, clock: Clock) -> tuple[Callable[[World], None], Launcher, LogReader]:
+def launcher_of(
+    config: SiteConfig, places: Places, clock: Clock
+) -> tuple[Callable[[World], None], Launcher, LogReader]:
     """The launcher and the logs of a site whose jobs run as their owners. The first is to be told the world, once."""
     assert config.helper is not None
     worlds: list[World] = []

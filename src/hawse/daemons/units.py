@@ -1,8 +1,8 @@
 """The files with which a site runs the service under systemd: `hawse serve --config FILE --systemd-units DIR`.
 
 Pure but for `write_units`. What a unit restricts, everything that it starts inherits: so the coordinator is shut in
-where the jobs are not its children (they are the helper's), and the helper, whose children they are, is not. That one is
-kept small instead.
+where the jobs are not its children (they are the helper's), and the helper, whose children they are, is not. That one
+is kept small instead.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ Before={service}
 
 [Service]
 Type=exec
-ExecStart={python} -I {helper} --caller {account} --socket {socket} --run {run} --state {state} --python {python} --source {source} --cgroups
+ExecStart={python} -I {helper} --caller {account} --socket {socket} --run {run} --state {state} \\
+    --python {python} --source {source} --cgroups
 # What it has started goes on without it.
 KillMode=process
 Delegate=yes

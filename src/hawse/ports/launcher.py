@@ -16,8 +16,8 @@ from hawse.ports.store import Order
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order. owner: the principal whose
-    session it is.
+    """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order. owner: the principal
+    whose session it is.
     """
 
     session: str

@@ -90,8 +90,10 @@ def read(directory: str, name: str) -> dict[str, Any] | None:
 
 
 def make_dirs(job_dir: str, attempt: int) -> str:
-    """The folders of a job and of one attempt, durable; whose they are besides is the umask's to say (parent.py). Returns
-    the attempt's."""
+    """The folders of a job and of one attempt, durable; who else may enter is the umask's to say (parent.py).
+
+    Returns the attempt's.
+    """
     directory = attempt_dir(job_dir, attempt)
     os.makedirs(log_dir(job_dir), mode=0o770, exist_ok=True)
     if not os.path.isdir(directory):

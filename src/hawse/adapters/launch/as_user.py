@@ -58,7 +58,9 @@ class Helper:
                 reader, writer = await asyncio.open_unix_connection(self.path, limit=ANSWER_BYTES_MAX)
                 try:
                     if peer_uid(writer) != 0:
-                        raise Unavailable(f"what listens on {self.path} is not root's", next_step="systemctl status hawse-as-user")
+                        raise Unavailable(
+                            f"what listens on {self.path} is not root's", next_step="systemctl status hawse-as-user"
+                        )
                     writer.write(json.dumps({"uid": uid}).encode() + b"\n")
                     answer = json.loads(await reader.readline())
                 finally:

@@ -54,8 +54,8 @@ KEPT_FROM_ENVIRONMENT = (
 class Parent:
     """The warm process that runners are forked from. It outlives the coordinator.
 
-    descriptors: the limit (soft, hard) on open files that jobs shall have; None: as our own. uid: as whom it runs; None:
-    as ourselves. Whoever else listens in its place is told nothing.
+    descriptors: the limit (soft, hard) on open files that jobs shall have; None: as our own. uid: as whom it runs;
+    None: as ourselves. Whoever else listens in its place is told nothing.
     """
 
     def __init__(

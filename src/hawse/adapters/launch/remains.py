@@ -78,8 +78,10 @@ class Remains:
         self._look(look.CLEAN)
 
     def _look(self, do: str, asked: set[tuple[int, int]] | None = None) -> list[Left]:
-        body = look.message(self.job, main=self.main, main_started=self.main_started, cgroup=self.cgroup, do=do, asked=asked)
-        return found_in(self._answered(body))
+        asking = look.message(
+            self.job, main=self.main, main_started=self.main_started, cgroup=self.cgroup, do=do, asked=asked
+        )
+        return found_in(self._answered(asking))
 
     def _answered(self, message: bytes) -> bytes:
         """FOUND's frame. Our own processes are looked at here and now."""

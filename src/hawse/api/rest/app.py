@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
 NOUNS = (
-    status, surroundings, metrics, session, job, attachment, link, grant, event, log, timing, user, token, project, audit,
+    status, surroundings, metrics, session, job, attachment, link, grant, event, log, timing, user, token, project,
+    audit,
 )  # fmt: skip
 ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters

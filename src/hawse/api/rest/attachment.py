@@ -37,8 +37,8 @@ class Attach(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class AdmissionDocument(msgspec.Struct):
     """How to reach it.
 
-    address: the runner's socket on the coordinator's machine, or `link:PATH`: a stream that the coordinator carries (spec
-    11); null when the job has ended (read its log instead). ticket: shown to the runner, once.
+    address: the runner's socket on the coordinator's machine, or `link:PATH`: a stream that the coordinator carries
+    (spec 11); null when the job has ended (read its log instead). ticket: shown to the runner, once.
     """
 
     attachment: Attachment | None

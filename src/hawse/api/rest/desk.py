@@ -40,8 +40,9 @@ class Desk:
     others: whether users besides the owner may call at all. Who comes to the socket is the file system's to say, and
     what he may there is the gate's. not_ready: why nobody should be sent here yet; "" when all is as it should be.
     answers: how many were given, by the hundreds of their status (0: the client was gone). connections: open ones, of
-    all listeners. links: those of them that are streams to runners. is_shared: clients cannot reach the runners' sockets
-    themselves (they run as other users), so that even those on this machine are led through the coordinator. account_of: the uid as which a principal's jobs run; None: none here.
+    all listeners. links: those of them that are streams to runners. is_shared: clients cannot reach the runners'
+    sockets themselves (they run as other users), so that even those on this machine are led through the coordinator.
+    account_of: the uid as which a principal's jobs run; None: none here.
     """
 
     world: World

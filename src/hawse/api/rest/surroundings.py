@@ -44,8 +44,8 @@ async def surroundings(request: AnyRequest) -> Response[Surroundings]:
             noun="account",
         )
     environment = {
-        "HOME": account.pw_dir, "LOGNAME": account.pw_name, "USER": account.pw_name, "SHELL": account.pw_shell or "/bin/sh",
-        "PATH": PATH,
+        "HOME": account.pw_dir, "LOGNAME": account.pw_name, "USER": account.pw_name,
+        "SHELL": account.pw_shell or "/bin/sh", "PATH": PATH,
     }  # fmt: skip
     told = Surroundings({_text(k): _text(v) for k, v in environment.items()}, _text(account.pw_dir or "/"), UMASK)
     return answered(_encode(told))

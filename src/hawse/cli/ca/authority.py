@@ -26,7 +26,9 @@ NAMES_MAX = 100
 DAYS_MAX = 3650
 FILE_BYTES_MAX = 1 << 20
 CLOCKS_DIFFER = datetime.timedelta(hours=1)
-_DNS = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_DNS = re.compile(
+    r"(?:\*\.)?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+)
 
 
 class Authority:
@@ -74,7 +76,9 @@ class Authority:
             raise Invalid(f"a certificate has 1 to {NAMES_MAX} names")
         own, own_key = self._own()
         if own.not_valid_after_utc <= now:
-            raise Invalid(f"the authority in {self.folder} has expired", next_step="make another one: hawse ca init --dir DIR")
+            raise Invalid(
+                f"the authority in {self.folder} has expired", next_step="make another one: hawse ca init --dir DIR"
+            )
         key = _new_key()
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0][:64])])
         days_left = (own.not_valid_after_utc - now) / datetime.timedelta(days=1)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 DAYS_MAX = 36500
 
 _dir_option = click.option(
-    "--dir", "folder", metavar="DIR", shell_complete=complete_folder, help="The authority's folder (default: CONFIG/ca)."
+    "--dir",
+    "folder",
+    metavar="DIR",
+    shell_complete=complete_folder,
+    help="The authority's folder (default: CONFIG/ca).",
 )
 
 
@@ -54,7 +58,9 @@ def command() -> None:
 @command.command()
 @_dir_option
 @click.option("--name", metavar="NAME", default="hawse", show_default=True, help="What the authority is called.")
-@click.option("--days", type=Numbers(1, DAYS_MAX, whole=True), default=3650, show_default=True, help="How long it lasts.")
+@click.option(
+    "--days", type=Numbers(1, DAYS_MAX, whole=True), default=3650, show_default=True, help="How long it lasts."
+)
 @json_option
 def init(folder: str | None, name: str, days: float, as_json: bool) -> int:
     """Make an authority: a key that stays here, and a certificate that every client is given.
@@ -79,7 +85,11 @@ def init(folder: str | None, name: str, days: float, as_json: bool) -> int:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_dir_option
 @click.option(
-    "--out", "target", metavar="DIR", shell_complete=complete_folder, help="Where to write (default: the authority's folder)."
+    "--out",
+    "target",
+    metavar="DIR",
+    shell_complete=complete_folder,
+    help="Where to write (default: the authority's folder).",
 )
 @click.option("--days", type=Numbers(1, DAYS_MAX, whole=True), default=90, show_default=True, help="How long it lasts.")
 @json_option

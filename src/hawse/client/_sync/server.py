@@ -44,8 +44,8 @@ class Server:
         return Status((self.transport.request("GET", "/v1/status")).json())
 
     def surroundings(self) -> Surroundings | None:
-        """What a job gets that is told nothing else: over ssh, what a login there gives; over https, what the service says
-        of one's account there; None: the caller's own.
+        """What a job gets that is told nothing else: over ssh, what a login there gives; over https, what the service
+        says of one's account there; None: the caller's own.
 
         Asked once. Raises Unavailable, Denied, Broken.
         """
