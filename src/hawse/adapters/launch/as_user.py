@@ -21,15 +21,17 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from hawse.adapters.launch import remains
 from hawse.adapters.launch.local import LocalLauncher
 from hawse.adapters.launch.parent import Parent, peer_uid
 from hawse.adapters.launch.remains import Remains
+from hawse.adapters.owners import owners_folder
 from hawse.domain.errors import Invalid, Unavailable
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Start
-from hawse.runner.claim import sync_dir
+from hawse.runner import claim
 from hawse.wire import terminal
 from hawse.wire.frame import frame
 from hawse.wire.order import Spawned
@@ -148,7 +150,7 @@ class AsUserLauncher(LocalLauncher):
         for folder, target in ((self._links_runners, f"{self.run}/{uid}/r"), (self._links_jobs, f"{self.state}/{uid}")):
             with suppress(FileExistsError):
                 os.symlink(f"{target}/{job}", f"{folder}/{job}")
-        sync_dir(self._links_jobs)
+        claim.sync_dir(self._links_jobs)
 
     def listener_uid(self, job: str) -> int:
         """As the link says that we made. Raises Unavailable: there is none (yet)."""
@@ -164,14 +166,28 @@ class AsUserLauncher(LocalLauncher):
             await parent.keep()
         await super().adopt(start)
 
+    async def _record(self, start: Start, name: str) -> dict[str, Any] | None:
+        return await asyncio.to_thread(self._read, start.job, start.attempt, name)
+
+    def _read(self, job: str, attempt: int, name: str) -> dict[str, Any] | None:
+        """claim.json, process.json or exit.json; None when it is absent, empty when it can't be read. Blocking."""
+        try:
+            with owners_folder(self._links_jobs, job, f"attempt-{attempt}") as folder:
+                return claim.read(folder, name)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+
     # -- what only the owner's own processes can do -------------------------------------------------------------------
 
     def _remains(self, job: str, attempt: int) -> Remains:
         try:
             uid = self.listener_uid(job)
         except Unavailable:
-            return Remains(job, self._folder(job), attempt)  # nothing of it ever ran
-        return OwnersRemains(job, self._folder(job), attempt, parent=self.parent_of(uid), loop=self._loop)
+            return Remains(job, "", attempt, process={})  # nothing of it ever ran
+        process = self._read(job, attempt, claim.PROCESS) or {}
+        return OwnersRemains(job, attempt, process, parent=self.parent_of(uid), loop=self._loop)
 
     async def remove(self, job: str) -> None:
         def gone() -> None:
@@ -214,9 +230,15 @@ class OwnersRemains(Remains):
     """What is left of a job of another user: his parent looks, and signals."""
 
     def __init__(
-        self, job: str, job_dir: str, attempt: int, *, parent: OwnersParent, loop: asyncio.AbstractEventLoop
+        self,
+        job: str,
+        attempt: int,
+        process: dict[str, Any],
+        *,
+        parent: OwnersParent,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(job, job_dir, attempt)
+        super().__init__(job, "", attempt, process=process)
         self._parent = parent
         self._loop = loop
 

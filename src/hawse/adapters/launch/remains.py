@@ -48,9 +48,10 @@ def cause_of_loss(claimed: Mapping[str, Any] | None) -> str:
 class Remains:
     """The processes that an attempt left without a runner, as they can be found now and again."""
 
-    def __init__(self, job: str, job_dir: str, attempt: int) -> None:
+    def __init__(self, job: str, job_dir: str, attempt: int, *, process: Mapping[str, Any] | None = None) -> None:
+        """process: what process.json says, where somebody else has read it."""
         self.job = job
-        main = record(job_dir, attempt, claim.PROCESS) or {}
+        main = (record(job_dir, attempt, claim.PROCESS) if process is None else process) or {}
         if main.get("boot_id") != kin.boot_id():
             main = {}  # numbers of another boot name other processes
         pid, started = main.get("pid"), main.get("started")
