@@ -408,3 +408,25 @@ def test_ten_thousand_silent_connections_stop_nobody(site):
     finally:
         for one in silent:
             one.close()
+
+
+@pytest.mark.requirement("S7.1", "S8.4")
+def test_a_user_who_is_disabled_while_attached_is_cut(site, eventually):
+    ada, bob = site.user("ada"), site.user("bob")
+    ada.hawse("new", "-d", "demo", "--", "sh", "-c", "while read line; do echo got $line; done", over="https")
+    ada.hawse("share", "demo", "user:bob", "--role", "operator", over="https")
+    hers, his = window(ada, "attach", "demo"), window(bob, "attach", "demo")
+    try:
+        eventually(lambda: len(json.loads(ada.hawse("show", "demo", "--json"))["attachments"]) == 2)
+        his.type("one\r")
+        hers.until("got one")
+        assert site.ask("POST", "/v1/users/bob/disable")[0] == 200
+        assert his.ended() != 0
+        hers.type("two\r")
+        hers.until("got two")
+        assert "got two" not in his.text
+        assert bob.run("ls", over="https").returncode == 77
+        assert bob.run("ls").returncode == 77
+    finally:
+        hers.kill()
+        his.kill()
