@@ -26,9 +26,9 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 class LogFile(logging.Handler):
     """Takes the lines of requests (`write`) and of `logging`. foreground: say the latter on stderr too."""
 
-    def __init__(self, path: str, *, foreground: bool = False, bytes_max: int = BYTES_MAX) -> None:
+    def __init__(self, path: str, *, foreground: bool = False, bytes_max: int | None = None) -> None:
         super().__init__()
-        self._bytes_max = bytes_max
+        self._bytes_max = BYTES_MAX if bytes_max is None else bytes_max
         self._path = path
         self._foreground = foreground
         self._lines: list[bytes] = []

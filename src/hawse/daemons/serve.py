@@ -27,7 +27,7 @@ from hawse.api.rest.feed import Feeds
 from hawse.api.rest.listener import Listener
 from hawse.daemons.folders import listening_socket
 from hawse.daemons.key import kept_key
-from hawse.daemons.log_file import BYTES_MAX, LogFile
+from hawse.daemons.log_file import LogFile
 from hawse.daemons.notify import STOPPING, notify
 from hawse.daemons.site import SiteConfig
 from hawse.domain.errors import InternalError, Invalid, Problem, Unavailable
@@ -87,9 +87,8 @@ def opened_log(settings: Settings) -> LogFile:
     """Raises Unavailable."""
     site = settings.site
     path = settings.places.coordinator_log if site is None or site.log is None else site.log
-    bytes_max = BYTES_MAX if site is None or site.log_bytes_max is None else site.log_bytes_max
     try:
-        return LogFile(path, foreground=settings.foreground, bytes_max=bytes_max)
+        return LogFile(path, foreground=settings.foreground, bytes_max=None if site is None else site.log_bytes_max)
     except OSError as error:
         raise Unavailable(f"the log {path} cannot be written: {error.strerror}") from error
 
