@@ -399,6 +399,7 @@ KINDS = {
     "session.signalled": "nobody was attached for the time that its policy gives; its jobs get a signal",
     "session.end_asked": "somebody, or its lease, asked for its end; `reason` says why",
     "session.ended": "all it held is released; the last event of a session's work",
+    "session.given": "an admin of the site gave it to another user",
     "session.refused": "somebody tried what he may not; `detail` says what, from where, how often in that minute",
     "job.start_asked": "the pause after a failure is over; the next attempt is under way",
     "job.created": "a job was added; its start is under way",

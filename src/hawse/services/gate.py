@@ -14,8 +14,8 @@ from hawse.domain.session import Session
 from hawse.ports.store import View
 from hawse.services.world import Caller
 
-# What an admin of the site may do in everybody's sessions: see that they are there, and end what is in the way. What is
-# printed and typed in them stays their owners' own.
+# What an admin of the site may do in everybody's sessions: see that they are there, and end what is in the way. What
+# is printed and typed in them stays their owners' own.
 ADMIN_MAY = frozenset(
     {
         Capability.SESSION_SEE, Capability.EVENT_READ, Capability.SESSION_EXTEND, Capability.SESSION_END,
@@ -27,7 +27,7 @@ ADMIN_MAY = frozenset(
 def check_admin(caller: Caller) -> None:
     """Raises Denied."""
     if not caller.is_admin:
-        raise Denied("only an admin of the site may do that", next_step="ask one; hawse status tells who you are")
+        raise Denied("only an admin of the site may do that", next_step="hawse user show tells who you are here")
 
 
 def check_writes(caller: Caller) -> None:

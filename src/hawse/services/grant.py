@@ -71,7 +71,7 @@ async def share(world: World, caller: Caller, session_name: str, principal: str,
         )  # fmt: skip
         _check_giver(unit, caller, session, wanted, now)
         made = _given(unit, session, wanted, by=caller.principal, request=caller.request_id, now=now)
-        audit.record(unit, caller, "grant.given", "grant", made.id, _told(made))
+        audit.record(unit, caller, "grant.created", "grant", made.id, _told(made))
         return made
 
     return await once(world, caller, verb)

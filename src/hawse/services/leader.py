@@ -127,7 +127,6 @@ async def _stopped(work: asyncio.Future[None]) -> None:
     if not done or work.cancelled():
         return
     error = work.exception()
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if error is not None and not isinstance(error, Fenced):
-        raise error
+    rest = error.split(Fenced)[1] if isinstance(error, BaseExceptionGroup) else error
+    if rest is not None and not isinstance(rest, Fenced):
+        raise rest

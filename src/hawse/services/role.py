@@ -5,23 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hawse.domain.grant import ROLES, Capability, Role
+from hawse.services.gate import ADMIN_MAY
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One thing that can be asked for. name: as REST's operation ids, with the mode where that matters. command: as it
-    is typed. needs: the capability; None: everybody may try. note: what the table cannot say."""
+    is typed. needs: the capability; None: everybody may try. note: what the table cannot say. only_admins: it is no
+    session's, but the site's."""
 
     name: str
     command: str
     needs: Capability | None
     note: str = ""
+    only_admins: bool = False
 
 
 C = Capability
 VERBS = (
     Verb("list_sessions", "hawse ls", None, "shows one's own and what is shared with oneself"),
-    Verb("create_session", "hawse new", None, "where jobs run as one user: only that user"),
+    Verb("list_sessions everyone", "hawse ls --everyone", None, only_admins=True),
+    Verb("create_session", "hawse new", None, "members of the project; where jobs run as one user: only that user"),
     Verb("get_session", "hawse show", C.SESSION_SEE, "jobs and attachments that the grant concerns"),
     Verb("describe_session", "hawse describe", C.SESSION_DESCRIBE),
     Verb("describe_session lease", "", C.SESSION_EXTEND),
@@ -46,12 +50,39 @@ VERBS = (
     Verb("make_link", "hawse share NAME --link", C.SESSION_SHARE, "nobody gives more than he has"),
     Verb("unshare", "hawse unshare", C.SESSION_SHARE, "one's own: always; the owner can't be shut out"),
     Verb("redeem_link", "hawse redeem", None, "who has the secret"),
+    Verb("give_session", "hawse user give", None, only_admins=True),
+    Verb("get_me", "hawse user show", None),
+    Verb("list_users", "hawse user ls", None, only_admins=True),
+    Verb("get_user", "hawse user show USER", None, "oneself: always", only_admins=True),
+    Verb("add_user", "hawse user add", None, only_admins=True),
+    Verb("change_user", "hawse user set", None, only_admins=True),
+    Verb("disable_user", "hawse user disable", None, only_admins=True),
+    Verb("enable_user", "hawse user enable", None, only_admins=True),
+    Verb("remove_user", "hawse user rm", None, only_admins=True),
+    Verb("list_tokens", "hawse token ls", None, "one's own; of others: only admins"),
+    Verb("make_token", "hawse token new", None, "for oneself; for others: only admins"),
+    Verb("renew_token", "hawse token renew", None, "one's own; of others: only admins"),
+    Verb("revoke_token", "hawse token revoke", None, "one's own; of others: only admins"),
+    Verb("list_projects", "hawse project ls", None, "one's own; admins see all"),
+    Verb("get_project", "hawse project show", None, "members, and admins"),
+    Verb("add_project", "hawse project add", None, only_admins=True),
+    Verb("change_project", "hawse project set", None, only_admins=True),
+    Verb("retire_project", "hawse project retire", None, only_admins=True),
+    Verb("revive_project", "hawse project revive", None, only_admins=True),
+    Verb("list_audit", "hawse audit", None, only_admins=True),
 )
 BY_NAME = {verb.name: verb for verb in VERBS}
 
 
 def allowed(verb: Verb) -> tuple[Role, ...]:
     """The roles that may, from the least to the most."""
+    if verb.only_admins:
+        return ()
     if verb.needs is None:
         return tuple(Role)
     return tuple(role for role in Role if verb.needs in ROLES[role])
+
+
+def admins_may(verb: Verb) -> bool:
+    """May an admin of the site, who has no role in the session?"""
+    return verb.needs is None or verb.needs in ADMIN_MAY

@@ -96,7 +96,8 @@ def test_every_statement_fits_the_schema_and_searches_no_table_row_by_row():
     for name, text in statements("sqlite").items():
         parameters = dict.fromkeys(re.findall(r":(\w+)", text), "1")
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
-        tables = "sessions|jobs|attachments|events|answers|orders|outbox|grants|secrets|users|user_uids|tokens|projects|audit"
+        tables = "sessions|jobs|attachments|events|answers|orders|outbox|grants|secrets"
+        tables += "|users|user_uids|tokens|projects|audit"
         scanned = re.compile(rf"SCAN ({tables})\b(?!.*INDEX)")
         if any(map(scanned.match, plan)):
             whole.add(name)

@@ -80,13 +80,16 @@ class TakenDocument(msgspec.Struct):
 
 
 class VerbDocument(msgspec.Struct):
-    """needs: the capability, null when everybody may try. roles: those that have it."""
+    """needs: the capability, null when none is needed. roles: those that may. admins: may an admin of the site, who has
+    no role? anybody: may everybody try?"""
 
     name: str
     command: str
     needs: str | None
     roles: list[RoleName]
     note: str
+    admins: bool
+    anybody: bool
 
 
 class Roles(msgspec.Struct):
@@ -162,7 +165,15 @@ async def redeem(request: AnyRequest) -> Response[Grant]:
 async def table(request: AnyRequest) -> Response[Roles]:
     """The authorization table: what each role may, and what each verb needs."""
     verbs = [
-        VerbDocument(verb.name, verb.command, verb.needs, [role.value for role in roles.allowed(verb)], verb.note)
+        VerbDocument(
+            verb.name,
+            verb.command,
+            verb.needs,
+            [role.value for role in roles.allowed(verb)],
+            verb.note,
+            roles.admins_may(verb),
+            verb.needs is None and not verb.only_admins,
+        )
         for verb in roles.VERBS
     ]
     return answered(_encode(Roles({role.value: sorted(can) for role, can in ROLES.items()}, verbs)))

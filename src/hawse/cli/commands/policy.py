@@ -77,8 +77,9 @@ def set_(name: str, settings: tuple[str, ...], as_json: bool, connection: Connec
 def roles(as_json: bool, connection: Connection) -> int:
     """Show the authorization table: each verb, what it needs, and which role may.
 
-    The owner of a session may do everything in it; who has no role, nothing. A grant can be narrowed to capabilities
-    (`hawse share NAME USER --can job:watch`), those of jobs to one job (`--can job:watch@build`).
+    The owner of a session may do everything in it; who has no role, nothing; an admin of a site what ADMIN says. A
+    grant can be narrowed to capabilities (`hawse share NAME USER --can job:watch`), those of jobs to one job
+    (`--can job:watch@build`).
     """
     import sys
 
@@ -94,12 +95,13 @@ def roles(as_json: bool, connection: Connection) -> int:
             verb["command"] or verb["name"],
             verb["needs"] or "-",
             *("yes" if name in verb["roles"] else "-" for name in names),
-            "yes" if verb["needs"] is None else "-",
+            "yes" if verb.get("anybody", verb["needs"] is None) else "-",
+            "yes" if verb.get("admins") else "-",
             verb["note"],
         )
         for verb in found["verbs"]
     ]
-    table(("VERB", "NEEDS", *(name.upper() for name in names), "NO ROLE", "NOTE"), rows)
+    table(("VERB", "NEEDS", *(name.upper() for name in names), "NO ROLE", "ADMIN", "NOTE"), rows)
     out()
     out(paint("capabilities", BOLD, sys.stdout))
     for name in names:

@@ -60,7 +60,8 @@ class Server:
         return self._around
 
     def session(self, name: str) -> Session:
-        """The session with this alias (a living one, else the one that ended last), id, or unique beginning of an id.
+        """The session with this alias (a living one, else the one that ended last), id, or unique beginning of an id;
+        or the only living one of that name in one's other projects, where none is named.
 
         Raises NotFound (with names that are near), Denied.
         """
@@ -147,6 +148,15 @@ class Server:
             known.append(session)
             if len(known) >= NAMES_SEARCHED_MAX:
                 break
+        elsewhere = [one for one in known if one.info.alias == name and not one.info.is_over]
+        if len(elsewhere) == 1 and not self.transport.endpoint.project:
+            return elsewhere[0]  # the only one of that name, in another project than one's own
+        if elsewhere:
+            places = ", ".join(f"{one.info.project} ({one.id})" for one in elsewhere[:5])
+            raise NotFound(
+                f"there is no session {name!r} in this project, but in {places}",
+                next_step="say which: HAWSE_PROJECT, or give the id",
+            )
         if len(name) >= PREFIX_LENGTH_MIN and not name.strip("0123456789abcdef-"):
             matches = [session for session in known if session.id.startswith(name)]
             if len(matches) == 1:

@@ -62,7 +62,8 @@ async def site_rows_are_kept_as_they_are(store: Store) -> None:
     ci = new_project("ci", policies={"on_error": "end"}, members=("user:ada", "everyone"), about="x", **facts)
     token = replace(new_token("ada"), expires_at=NOW + 1, project="ci", read_only=True)
     await keep(store, ada, ci, new_project("bare"), token)
-    assert await store.read(lambda view: (view.user("ada"), view.project("ci"), view.token(token.id))) == (ada, ci, token)
+    kept = await store.read(lambda view: (view.user("ada"), view.project("ci"), view.token(token.id)))
+    assert kept == (ada, ci, token)
     assert await store.read(lambda view: view.user_of_uid(1002)) == ada
     assert await store.read(lambda view: view.user_of_uid(0)) is None
     assert await store.read(lambda view: [one.name for one in view.projects()]) == ["bare", "ci"]
@@ -259,7 +260,7 @@ async def sessions_are_listed_by_project_or_from_all(store: Store) -> None:
 
 @check_handles
 async def at_most_one_handle_leads(open_store: OpenStore) -> None:
-    """A store that only one coordinator can use leads always; of others the second waits, and is fenced from the first."""
+    """A store that only one coordinator can use leads always; of others the second waits, then fences the first off."""
     async with opened(open_store) as store, opened(open_store) as other:
         term = await asyncio.wait_for(store.lead(), SOON_S)
         assert await store.read(lambda view: view.fence()) == term.fence

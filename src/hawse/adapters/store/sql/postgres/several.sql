@@ -56,4 +56,5 @@ SELECT fence FROM leader WHERE one = 1
 
 -- name: leader_fence_held
 -- Whoever takes the lead waits for this transaction; one that began before the lead was taken fails and is run again.
-SELECT fence FROM leader WHERE one = 1 FOR SHARE
+-- A leader that hangs within one does not keep the next from it: the database ends such a transaction.
+SELECT fence, set_config('idle_in_transaction_session_timeout', '5s', true) FROM leader WHERE one = 1 FOR SHARE
