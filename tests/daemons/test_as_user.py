@@ -257,5 +257,5 @@ def test_an_exec_that_fails_is_told(rig, eventually):
     os.unlink(rig.socket)
     rig.start("--python", "/nowhere/python")
     eventually(lambda: os.path.exists(rig.socket))
-    assert "No such file" in rig.ask(b'{"uid": %d}\n' % rig.ada.pw_uid)["error"]
+    assert "No such file" in rig.ask(b'{"uid": %d}\n' % rig.ada.pw_uid)["failed"]
     assert rig.processes(rig.ada.pw_uid) == []

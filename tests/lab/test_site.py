@@ -430,3 +430,50 @@ def test_a_user_who_is_disabled_while_attached_is_cut(site, eventually):
     finally:
         hers.kill()
         his.kill()
+
+
+FORGED = {
+    "nested": "[" * 200_000,
+    "kinds": '{"outcome": {"kind": []}, "incarnation": "INC", "left_behind": [1, {"pid": {}}], "log_end": []}',
+    "numbers": '{"outcome": {"kind": "exited", "code": 1e999}, "incarnation": "INC", "ended_at": -1e308}',
+    "texts": '{"outcome": {"kind": "exited", "cause": "' + "\\u0000" * 9000 + '"}, "incarnation": "INC"}',
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_what_an_owner_forges_harms_nobody_else(site, eventually, what):
+    """His runner killed, its record of the end forged while no coordinator runs: the service starts, and serves."""
+    ada, bob = site.user("ada"), site.user("bob")
+    bob.hawse("new", "-d", "his", "--", "cat")
+    ada.hawse("new", "-d", "demo", "--keep", "--", "cat")
+    job, folder = job_of(ada, "demo", "cat")
+    attempt = folder / "attempt-1"
+    runner = runner_of(ada, "demo", "cat")
+    incarnation = json.loads((attempt / "claim.json").read_text())["incarnation"]
+    site.stop(signal.SIGKILL)
+    os.kill(runner, signal.SIGKILL)
+    (folder / "exit").write_text(FORGED[what].replace("INC", incarnation))
+    os.chown(folder / "exit", ada.uid, ada.uid)
+    assert ada.sh(f"mv {folder}/exit {attempt}/exit.json").returncode == 0
+    claim = json.dumps({"runner_pid": "\u0000" * 99, "boot_id": {}})
+    assert ada.sh(f"echo '{claim}' > {attempt}/claim.json").returncode == 0
+    site.start()
+    eventually(lambda: job_of(ada, "demo", "cat")[0]["state"] == "ended", timeout_s=40)
+    assert bob.hawse("run", "his", "--", "echo", "served").strip() == "served"
+    log = folder / "log"
+    index = next(log.glob("*.idx"))
+    assert ada.sh(f"truncate -s 900G {index}").returncode == 0  # all zeros: no record
+    ada.run("logs", "demo/cat")
+    ada.run("replay", "demo/cat")
+    assert bob.hawse("run", "his", "--", "echo", "served").strip() == "served"
+    size = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{site.coordinator.pid}/status").read_text())[1])
+    assert size < 600_000, "kB"
+
+
+@pytest.mark.parametrize("over", ["unix", "https"])
+def test_jobs_that_end_at_once_are_shown_whole(site, over):
+    """A runner may be going, or gone, when the link to it comes: then the log has what it printed."""
+    ada = site.user("ada")
+    ada.hawse("new", "-d", "demo", "--keep", "--", "true")
+    for number in range(25):
+        assert ada.hawse("run", "demo", "--", "echo", str(number), over=over) == f"{number}\n"

@@ -77,13 +77,16 @@ def write(directory: str, name: str, value: dict[str, Any], *, durable: bool) ->
 
 
 def read(directory: str, name: str) -> dict[str, Any] | None:
-    """What a file says; None when there is none. Raises ValueError when it can't be read as an object."""
+    """What a file says; None when there is none. Raises OSError, and ValueError when it can't be read as an object."""
     try:
         fd = opened(f"{directory}/{name}")
     except FileNotFoundError:
         return None
     with open(fd, "rb") as file:
-        value = json.loads(file.read(FILE_BYTES_MAX))
+        try:
+            value = json.loads(file.read(FILE_BYTES_MAX))
+        except RecursionError as error:
+            raise ValueError(f"{directory}/{name} is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"{directory}/{name} does not hold a JSON object")
     return value

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GONE, MISSING, DROPPED, CHECKSUM = "removed", "missing", "dropped", "checksum"
 TAIL_BYTES_MAX = 16 * 1024 * 1024
+INDEX_BYTES_MAX = 16 * 1024 * 1024  # of one segment; a writer begins another one at 1 MiB, others may write anything
 
 
 class Piece:
@@ -63,7 +64,7 @@ class OpenSegment:
         try:
             with open(opened(f"{self.name}.idx"), "rb") as file:
                 file.seek(self._index_at)
-                data = file.read()
+                data = file.read(max(0, INDEX_BYTES_MAX - self._index_at))
         except FileNotFoundError:
             return
         records, _ = segment.decode_all(data)

@@ -11,7 +11,7 @@ import os
 from bisect import bisect_right
 
 from hawse.runner.log_file import opened
-from hawse.runner.reader import GONE, LogReader
+from hawse.runner.reader import GONE, INDEX_BYTES_MAX, LogReader
 from hawse.runner.recovery import segment_starts
 from hawse.wire import segment
 
@@ -91,7 +91,7 @@ def size_at(directory: str, offset: int) -> tuple[int, int]:
     for start in starts[max(0, here - SEGMENTS_BACK_MAX) : here][::-1]:
         try:
             with open(opened(f"{directory}/{segment.segment_name(start)}.idx"), "rb") as file:
-                data = file.read()
+                data = file.read(INDEX_BYTES_MAX)
         except FileNotFoundError:
             continue
         found = None

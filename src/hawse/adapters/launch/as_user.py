@@ -72,6 +72,8 @@ class Helper:
                 f"the helper that starts jobs as their owners does not answer: {str(error) or 'not in time'}",
                 next_step="systemctl status hawse-as-user",
             ) from error
+        if isinstance(answer, dict) and "failed" in answer:
+            raise Unavailable(f"no job could be started as uid {uid}: {str(answer['failed'])[:300]}")
         if not isinstance(answer, dict) or answer.get("ok") is not True:
             raise Invalid(f"no job can run as uid {uid}: {str(answer.get('error', answer))[:300]}")
 

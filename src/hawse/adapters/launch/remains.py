@@ -42,7 +42,8 @@ def cause_of_loss(claimed: Mapping[str, Any] | None) -> str:
         return "nobody answers for it, and the record of its runner is damaged"
     if claimed.get("boot_id") != kin.boot_id():
         return "the host was rebooted"
-    return f"its runner (process {claimed.get('runner_pid')}) was killed"
+    pid = claimed.get("runner_pid")
+    return f"its runner (process {pid if isinstance(pid, int) else '?'}) was killed"
 
 
 class Remains:

@@ -112,8 +112,8 @@ async def _switched(http: h11.Connection, link: Link, deadline: float) -> None:
             http.receive_data(data)
         elif isinstance(event, h11.InformationalResponse):
             if event.status_code == 101:
-                if http.trailing_data[0]:
-                    raise Broken("the coordinator sent something before it was asked")
+                if http.trailing_data[0]:  # a runner that speaks first says that it is going
+                    raise LinkAbsent("the job's runner is going")
                 return
         elif isinstance(event, h11.Response):
             status = event.status_code
