@@ -87,6 +87,9 @@ class Pretender:
     def address(self, job: str) -> str:
         return f"/r/{job}"
 
+    def listener_uid(self, job: str) -> int:
+        return os.getuid()
+
     async def reports(self) -> AsyncIterator[Report]:
         while True:
             yield await self._reports.get()

@@ -20,6 +20,8 @@ PATHS = {
     "/v1/sessions/{session}/jobs": {"get", "post"},
     "/v1/sessions/{session}/jobs/{job}": {"get", "delete"},
     "/v1/sessions/{session}/jobs/{job}/signal": {"post"},
+    "/v1/sessions/{session}/jobs/{job}/link": {"get"},
+    "/v1/surroundings": {"get"},
     "/v1/sessions/{session}/attachments": {"get", "post"},
     "/v1/sessions/{session}/attachments/{attachment}": {"delete"},
     "/v1/sessions/{session}/attachments/{attachment}/take": {"post"},

@@ -25,12 +25,14 @@ class Screen:
         rows: int = 24,
         *,
         user: tuple[str, ...] = (),
+        python: str = sys.executable,
     ) -> None:
-        """It has a scrollback, as terminals do. user: the words of a program that runs it as another user."""
+        """It has a scrollback, as terminals do. user: the words of a program that runs it as another user. python: one
+        that this user can run."""
         environ = {k: v for k, v in environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
         self.child = pexpect.spawn(
-            (user or (sys.executable,))[0],
-            [*(*user, sys.executable)[1:], "-m", "hawse.cli", *words],
+            (user or (python,))[0],
+            [*(*user, python)[1:], "-m", "hawse.cli", *words],
             env=environ,
             dimensions=(rows, columns),
             timeout=TIMEOUT_S,

@@ -1,14 +1,16 @@
 """Each how-to page is true: its commands, in a real shell on a terminal, show what the page says."""
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
 
 import pytest
 from docpage import ROOT, read
 from tests.site_service import serving
 
 FOLDER = ROOT / "docs" / "how-to"
-WITH_MORE = {"full-disks.md", "postgresql.md", "site-users.md", "work-over-ssh.md"}
+WITH_MORE = {"full-disks.md", "postgresql.md", "site-service.md", "site-users.md", "work-over-ssh.md"}
 PAGES = sorted(path.name for path in FOLDER.glob("*.md") if path.name not in WITH_MORE | {"README.md"})
 
 
@@ -82,3 +84,19 @@ def site(places, monkeypatch):
 
 def test_site_users(site, reader):
     follow(reader, "site-users.md")
+
+
+@pytest.fixture
+def own_service(places, eventually):
+    """After the page: the service that it started, and its runners' parent, have gone."""
+    yield
+    for pid in places.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not places.processes(), what="all processes have gone")
+
+
+@pytest.mark.xdist_group("site-service-page")
+@pytest.mark.requirement("S0.1")
+def test_site_service(own_service, reader):
+    follow(reader, "site-service.md")

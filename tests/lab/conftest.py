@@ -6,6 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "cli"))
 
-from fixtures import far_hawse, sshd
+from fixtures import far_hawse, site, sshd
 
-__all__ = ["far_hawse", "sshd"]
+__all__ = ["far_hawse", "site", "sshd"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from site_lab import SiteLab
 from sshd import Lab, install
 
 
@@ -40,5 +41,16 @@ def sshd(places: object, far_hawse: Path) -> Iterator[Lab]:
     try:
         with Lab(folder, far=far_hawse) as lab:
             yield lab
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def site(places: object, far_hawse: Path) -> Iterator[SiteLab]:
+    """A running service of a site whose jobs run as their owners. After the test nothing of it is left."""
+    folder = _folder("hwst")
+    try:
+        with SiteLab(folder, far_hawse) as made:
+            yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

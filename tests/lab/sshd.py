@@ -270,7 +270,7 @@ def install(folder: Path) -> Path:
     subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120, capture_output=True)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     packages = folder / "lib" / version / "site-packages"
-    for name in _pinned():
+    for name in (*_pinned(), "cryptography", "cffi", "pycparser"):
         _copy_distribution(name, packages)
     shutil.copytree(ROOT / "src" / "hawse", packages / "hawse", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([folder / "bin" / "python", "-m", "compileall", "-q", packages], check=False, timeout=300)

@@ -91,7 +91,7 @@ def connected(default: str = "auto") -> Callable[[F], F]:
         from functools import wraps
 
         @click.option(
-            "--server", metavar="ADDRESS", help="ssh://HOST or unix:PATH (default: HAWSE_SERVER, your own)."
+            "--server", metavar="ADDRESS", help="ssh://HOST, https://HOST or unix:PATH (default: HAWSE_SERVER)."
         )
         @click.option(
             "--start", type=click.Choice(STARTS), default=default, show_default=True,

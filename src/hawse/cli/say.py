@@ -64,9 +64,9 @@ def problem(error: Problem, *, is_usage: bool = False) -> None:
 def named_server() -> str:
     """The server that HAWSE_SERVER names, when it is an address; what is none may hold anything and is not repeated."""
     from hawse.client.find import endpoint
-    from hawse.domain.errors import Invalid
+    from hawse.domain.errors import Problem
 
     try:
         return endpoint().name if os.environ.get("HAWSE_SERVER") else ""
-    except Invalid:
+    except Problem:
         return ""

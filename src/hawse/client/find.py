@@ -1,5 +1,5 @@
 """Find the coordinator that is meant: a Unix socket (is it trustworthy, may one be started there?), or another machine
-behind ssh (hawse.client.ssh).
+behind ssh (hawse.client.ssh) or TLS (hawse.client.https).
 
 `start`: "auto" looks for a running one, else starts one; "never" only looks; "always" replaces a running one by a new
 one (its jobs go on: runners outlive coordinators). Source: requirement S0.2.
@@ -20,7 +20,9 @@ from hawse.domain.places import Places
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
+    from hawse.client.tls import TlsTunnel
     from hawse.client.tunnel import Tunnel
 
 STARTS = ("auto", "never", "always")
@@ -30,14 +32,16 @@ _PEER = Struct("iII")  # struct ucred: unix(7)
 class Endpoint:
     """Where a coordinator listens, and how one gets there.
 
-    where: None for an address that is not our own to start at. is_remote: it is reached through ssh, by SshEndpoint's
-    tunnels. mend_s_max: how long a broken link is tried again. patience_s: how long a login may take. meanwhile: called
-    while a far machine is waited for, several times a second; what it raises ends the waiting, and that tunnel.
-    token: what is shown there, "" for nothing. project: in which names are looked up; "": one's own.
+    where: None for an address that is not our own to start at. is_remote: it is on another machine; by_ssh: it is
+    reached through SshEndpoint's tunnels, else over TLS (HttpsEndpoint). mend_s_max: how long a broken link is tried
+    again. patience_s: how long a login may take. meanwhile: called while a far machine is waited for, several times a
+    second; what it raises ends the waiting, and that tunnel. host: what HTTP calls it. token: what is shown there, ""
+    for nothing. project: in which names are looked up; "": one's own.
     """
 
     __slots__ = ("_checked", "_fresh", "meanwhile", "path", "project", "start_mode", "token", "where")
-    is_remote = False
+    is_remote = by_ssh = False
+    host = "hawse"
     mend_s_max = 60.0  # as long as the coordinator keeps an attachment whose link is away
 
     def __init__(self, path: str, *, start: str, where: Places | None) -> None:
@@ -48,7 +52,7 @@ class Endpoint:
         self.where = where
         self.token = ""
         self.project = ""
-        self.meanwhile: Callable[[Tunnel], None] | None = None
+        self.meanwhile: Callable[[Any], None] | None = None
         self._checked = False
         self._fresh = start == "always"
 
@@ -68,8 +72,12 @@ class Endpoint:
         return 0.0
 
     def tunnel(self, *, runner: str = "", verb: str = "", batch: bool = False) -> Tunnel:
-        """A new way there through ssh; only of an endpoint that is_remote."""
+        """A new way there through ssh; only of an endpoint by_ssh."""
         raise TypeError(f"{self.path} is a socket on this machine: nothing leads through ssh")
+
+    def tls(self, deadline: float) -> TlsTunnel:
+        """A new way there over TLS; only of an endpoint that is_remote and not by_ssh."""
+        raise TypeError(f"{self.path} is not reached over TLS")
 
     def go_ahead(self) -> None:
         """Begin with the way to a runner, where it is a long one."""
@@ -156,6 +164,11 @@ def _endpoint(address: str, start: str, env: Mapping[str, str], batch: bool) -> 
         from hawse.client.ssh import ssh_endpoint
 
         return ssh_endpoint(address, start=start, environ=env, batch=batch)
+    if address.startswith("https:"):
+        from hawse.client.https import https_endpoint
+
+        return https_endpoint(address, start=start, environ=env)
     raise Invalid(
-        f"server address {address!r} is not valid", next_step="use ssh://[user@]host, or unix:/path/to/coordinator.sock"
+        f"server address {address!r} is not valid",
+        next_step="use ssh://[user@]host, https://host[:port], or unix:/path/to/coordinator.sock",
     )

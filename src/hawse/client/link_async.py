@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hawse.client.link import QUEUE_FULL_S, LinkAbsent, LinkBroken, LinkLate
 
 if TYPE_CHECKING:
+    from hawse.client.tls import TlsTunnel
     from hawse.client.tunnel import Tunnel
 
 T = TypeVar("T")
@@ -22,8 +23,8 @@ class Link:
 
     __slots__ = ("socket", "tunnel")
 
-    def __init__(self, connected: socket.socket, tunnel: Tunnel | None = None) -> None:
-        """tunnel: the ssh at the other end of a socket pair; it goes with the link."""
+    def __init__(self, connected: socket.socket, tunnel: Tunnel | TlsTunnel | None = None) -> None:
+        """tunnel: what is at the other end of a socket pair, ssh or TLS; it goes with the link."""
         connected.setblocking(False)
         self.socket = connected
         self.tunnel = tunnel

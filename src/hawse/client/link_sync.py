@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from hawse.client.tls import TlsTunnel
     from hawse.client.tunnel import Tunnel
 
     T = TypeVar("T")
@@ -24,8 +25,8 @@ class Link:
 
     __slots__ = ("socket", "tunnel")
 
-    def __init__(self, connected: socket.socket, tunnel: Tunnel | None = None) -> None:
-        """tunnel: the ssh at the other end of a socket pair; it goes with the link."""
+    def __init__(self, connected: socket.socket, tunnel: Tunnel | TlsTunnel | None = None) -> None:
+        """tunnel: what is at the other end of a socket pair, ssh or TLS; it goes with the link."""
         connected.setblocking(True)
         self.socket = connected
         self.tunnel = tunnel

@@ -165,7 +165,7 @@ class SshEndpoint(Endpoint):
     """A coordinator on another machine. Each link is a tunnel of its own."""
 
     __slots__ = ("_ahead", "_environ", "_paths", "batch", "place")
-    is_remote = True
+    is_remote = by_ssh = True
     mend_s_max = MEND_S_MAX
 
     def __init__(self, place: Place, *, start: str, environ: Mapping[str, str], batch: bool = False) -> None:

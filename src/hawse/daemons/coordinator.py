@@ -16,19 +16,27 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from hawse.client.names import did_you_mean
 from hawse.daemons.folders import claim_runtime, claim_state, keep_from_cleaners, prepare
 from hawse.domain.errors import Invalid, Problem
 from hawse.domain.places import Places, places
 
+if TYPE_CHECKING:
+    from hawse.daemons.site import SiteConfig
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; the exit code (see domain/errors.py)."""
     try:
         options = _parser().parse_args(words)
-        where = chosen_places(options)
+        site = chosen_site(options)
+        if options.check_config:
+            return _told_config(site)
+        if options.systemd_units is not None:
+            return _written_units(site, options.systemd_units)
+        where = chosen_places(options) if site is None else replaced(site.places, options)
         if options.check:
             return _check(where, options.store)
         prepare(where, uid=os.getuid())
@@ -36,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
         from hawse.daemons.serve import Settings, serve  # slow to import; not needed to be refused
 
         try:
-            return serve(Settings(where, options.store, options.foreground, options.background))
+            store = options.store if site is None else site.store
+            return serve(Settings(where, store, options.foreground, options.background, site))
         finally:
             for claim in reversed(claims):
                 claim.release()
@@ -44,6 +53,55 @@ def main(words: Sequence[str] | None = None) -> int:
         hint = f"\n       {problem.next_step}" if problem.next_step else ""
         print(f"hawse: {problem.detail}{hint}", file=sys.stderr)
         return problem.exit
+
+
+def chosen_site(options: argparse.Namespace) -> SiteConfig | None:
+    """The site's configuration, if one is named. Raises Invalid."""
+    if options.config is None:
+        for option, is_given in (("--check-config", options.check_config), ("--systemd-units", options.systemd_units)):
+            if is_given:
+                raise Invalid(f"{option} needs a configuration", next_step=f"hawse serve --config FILE {option}")
+        return None
+    for name in ("state_dir", "runtime_dir", "store"):
+        if getattr(options, name) is not None:
+            raise Invalid(f"--{name.replace('_', '-')} and --config say the same thing; the file has it")
+    from hawse.daemons.site import read_site
+
+    return read_site(options.config)
+
+
+def _written_units(site: SiteConfig | None, folder: str) -> int:
+    """Write systemd's files, and say where each belongs. 0."""
+    assert site is not None
+    from hawse.daemons.units import write_units
+
+    program = os.path.join(os.path.dirname(sys.executable), "hawse")
+    for path in write_units(site, folder, program=program, python=sys.executable):
+        print(path)
+    return 0
+
+
+def replaced(where: Places, options: argparse.Namespace) -> Places:
+    """A site's places, for this instance of it."""
+    instance = options.instance or os.environ.get("HAWSE_INSTANCE", "")
+    if not instance:
+        return where
+    return Places(state=where.state, runtime=where.runtime, config=where.config, instance=instance)
+
+
+def _told_config(site: SiteConfig | None) -> int:
+    """What was understood, as JSON; the store's address is not shown. 0."""
+    assert site is not None
+    from dataclasses import asdict
+
+    told = asdict(site) | {"store": site.store.split(":")[0], "admins": sorted(site.admins)}
+    if site.https is not None:
+        from hawse.daemons.certificate import Certificate
+
+        known = Certificate(site.https).known
+        told["https"] |= {"names": known.names, "expires_at": known.expires_at}
+    print(json.dumps(told, indent=2))
+    return 0
 
 
 def _check(where: Places, store: str | None) -> int:
@@ -102,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store", metavar="URL", help="postgresql://... or sqlite (default: [store] url of config.toml, sqlite)"
     )
+    parser.add_argument("--config", metavar="FILE", help="be a site's service: users, sockets and TLS as FILE says")
+    parser.add_argument("--check-config", action="store_true", help="only read FILE, and say what is wrong with it")
+    parser.add_argument("--systemd-units", metavar="DIR", help="only write systemd's units for FILE into DIR")
     parser.add_argument(
         "--instance", metavar="NAME", help="a further coordinator on the same state and PostgreSQL (HAWSE_INSTANCE)"
     )

@@ -26,8 +26,9 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 class LogFile(logging.Handler):
     """Takes the lines of requests (`write`) and of `logging`. foreground: say the latter on stderr too."""
 
-    def __init__(self, path: str, *, foreground: bool = False) -> None:
+    def __init__(self, path: str, *, foreground: bool = False, bytes_max: int | None = None) -> None:
         super().__init__()
+        self._bytes_max = BYTES_MAX if bytes_max is None else bytes_max
         self._path = path
         self._foreground = foreground
         self._lines: list[bytes] = []
@@ -78,7 +79,7 @@ class LogFile(logging.Handler):
             lines.insert(0, _encode({"time": round(time.time(), 3), "kind": "lost", "lines": self._lost}))
         data = b"\n".join(lines) + b"\n"
         try:
-            if os.fstat(self._file).st_size + len(data) > BYTES_MAX:
+            if os.fstat(self._file).st_size + len(data) > self._bytes_max:
                 self._rotate()
                 told = {"time": round(time.time(), 3), "kind": "rotated", "older": f"{self._path}.1"}
                 data = _encode(told) + b"\n" + data
@@ -86,6 +87,18 @@ class LogFile(logging.Handler):
             self._lost = 0
         except OSError:
             self._lost += count
+
+    def reopen(self) -> None:
+        """Go on in a new file: somebody moved the old one away (logrotate). Its last lines are in the old one."""
+        self.flush()
+        try:
+            fresh = self._opened()
+        except OSError:
+            return  # no room for a new one: the old one has to do
+        os.close(self._file)
+        self._file = fresh
+        if self._is_stderr:
+            self.take_stderr()
 
     def take_stderr(self) -> None:
         """From now on our stdout and stderr go to the file, too: what the interpreter itself says when it breaks."""

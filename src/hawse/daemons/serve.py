@@ -31,7 +31,9 @@ from hawse.api.rest.listener import Listener
 from hawse.daemons.folders import listening_socket
 from hawse.daemons.key import kept_key
 from hawse.daemons.log_file import LogFile
-from hawse.domain.errors import InternalError, Invalid, Problem
+from hawse.daemons.notify import STOPPING, notify
+from hawse.daemons.site import SiteConfig
+from hawse.domain.errors import InternalError, Invalid, Problem, Unavailable
 from hawse.domain.places import Places
 from hawse.ports.clock import Clock
 from hawse.ports.store import Store
@@ -50,17 +52,19 @@ class Settings:
     """store: a URL, or None for what config.toml says, else SQLite.
 
     foreground: say what happens on stderr, too. background: stderr is our starter's until we serve, then the log's.
+    site: of a site's service; None: a user's own coordinator.
     """
 
     places: Places
     store: str | None = None
     foreground: bool = False
     background: bool = False
+    site: SiteConfig | None = None
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; 0. Call it with the claims held. Raises Problem when it can't begin."""
-    lines = LogFile(settings.places.coordinator_log, foreground=settings.foreground)
+    lines = opened_log(settings)
     root = logging.getLogger()
     root.addHandler(lines)
     root.setLevel(logging.INFO)
@@ -82,6 +86,16 @@ def serve(settings: Settings) -> int:
     return 0
 
 
+def opened_log(settings: Settings) -> LogFile:
+    """Raises Unavailable."""
+    site = settings.site
+    path = settings.places.coordinator_log if site is None or site.log is None else site.log
+    try:
+        return LogFile(path, foreground=settings.foreground, bytes_max=None if site is None else site.log_bytes_max)
+    except OSError as error:
+        raise Unavailable(f"the log {path} cannot be written: {error.strerror}") from error
+
+
 async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int]) -> None:
     places, stop = settings.places, asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -98,7 +112,9 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
             )
         store, kind = await opened_store(url, places, clock)
         stack.push_async_callback(store.aclose)
-        world = made_world(store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings))
+        world = made_world(
+            store, clock, places, descriptors=descriptors, lease_s_max=lease_s_max(settings), site=settings.site
+        )
         stack.push_async_callback(world.launcher.aclose)
         async with asyncio.TaskGroup() as tasks:
             leader = Leader(world)
@@ -108,9 +124,17 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
                 world=world, owner=os.getuid(), facts=facts, feeds=Feeds(store, tasks), log=lines.write,
                 not_ready=lambda: leader.not_ready,
             )  # fmt: skip
-            listener = Listener(desk)
+            listener = Listener(desk, connections_max=settings.site.connections_max if settings.site else None)
             await asyncio.sleep(0)  # adoption begins
             await listener.start(listening_socket(places.socket))
+            watch = None
+            if settings.site is not None:
+                from hawse.daemons.site_service import SiteService
+
+                service = SiteService(settings.site, desk, lines, facts)
+                stack.callback(service.close)
+                await service.listen(listener)
+                watch = tasks.create_task(service.watch(), name="certificate")
             if settings.background:
                 lines.take_stderr()
             gc.collect()
@@ -120,9 +144,12 @@ async def _serve(settings: Settings, lines: LogFile, descriptors: tuple[int, int
             try:
                 await stop.wait()
                 log.info("stopping; jobs go on")
+                notify(STOPPING)
             finally:
                 await listener.aclose()
                 reconciler.cancel()
+                if watch is not None:
+                    watch.cancel()
         os.unlink(places.socket)
 
 
@@ -179,6 +206,8 @@ def look(url: str, places: Places) -> tuple[str, int]:
 
 def lease_s_max(settings: Settings) -> float | None:
     """How long a session may live: config.toml, [sessions] lease_s_max, in seconds; None without. Raises Invalid."""
+    if settings.site is not None:
+        return settings.site.lease_s_max
     try:
         with open(settings.places.config_file, "rb") as file:
             found = tomllib.load(file).get("sessions", {}).get("lease_s_max")
@@ -206,9 +235,30 @@ def quiet_s(places: Places) -> float:
 
 
 def made_world(
-    store: Store, clock: Clock, places: Places, *, descriptors: tuple[int, int], lease_s_max: float | None = None
+    store: Store,
+    clock: Clock,
+    places: Places,
+    *,
+    descriptors: tuple[int, int],
+    lease_s_max: float | None = None,
+    site: SiteConfig | None = None,
 ) -> World:
     """The ports of this machine."""
+    key = kept_key(f"{places.state}/{KEY_FILE}")
+    if site is not None and site.helper is not None:
+        from hawse.daemons.site_service import launcher_of, site_of
+
+        tell, owners, logs = launcher_of(site, places, clock)
+        made = World(
+            store=store, launcher=owners, clock=clock, logs=logs, lease_s_max=lease_s_max, key=key, site=site_of(site)
+        )
+        tell(made)
+        return made
+    let_in = None
+    if site is not None:
+        from hawse.daemons.site_service import site_of
+
+        let_in = site_of(site)
     parent = Parent(
         socket=places.parent_socket,
         jobs=places.jobs,
@@ -222,9 +272,10 @@ def made_world(
         launcher=LocalLauncher(parent, clock),
         clock=clock,
         logs=LogFiles(places.jobs),
-        owner=f"uid:{os.getuid()}",
+        owner=f"uid:{os.getuid()}" if site is None else "",
         lease_s_max=lease_s_max,
-        key=kept_key(f"{places.state}/{KEY_FILE}"),
+        key=key,
+        site=let_in,
         notifiers=notifiers(),
         people=HostPeople(groups_of),
         host=socket.gethostname(),

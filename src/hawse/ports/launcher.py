@@ -19,6 +19,7 @@ class Start:
     """Everything one attempt needs. env additions (HAWSE_SESSION ...) are already in the order.
 
     holder, fence: who has control of the job as it starts; a ticket of before must not say otherwise to a new runner.
+    owner: the principal whose session it is.
     """
 
     session: str
@@ -30,6 +31,7 @@ class Start:
     grace_s: float
     holder: str = ""
     fence: int = 0
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,10 @@ class Launcher(Protocol):
 
     def address(self, job: str) -> str:
         """Where clients of this host reach the runner: the path of its Unix socket."""
+        ...
+
+    def listener_uid(self, job: str) -> int:
+        """The uid that listens at the runner's address; whoever else answers there is not the runner."""
         ...
 
     def reports(self) -> AsyncIterator[Report]:

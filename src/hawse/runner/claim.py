@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 
+from hawse.runner.log_file import opened
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -37,7 +39,7 @@ def sync_dir(path: str) -> None:
 
 def _write_new(path: str, value: dict[str, Any], *, durable: bool) -> None:
     data = json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o660)
     try:
         while data:
             data = data[os.write(fd, data) :]
@@ -75,23 +77,29 @@ def write(directory: str, name: str, value: dict[str, Any], *, durable: bool) ->
 
 
 def read(directory: str, name: str) -> dict[str, Any] | None:
-    """What a file says; None when there is none. Raises ValueError when it can't be read as an object."""
+    """What a file says; None when there is none. Raises OSError, and ValueError when it can't be read as an object."""
     try:
-        fd = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
+        fd = opened(f"{directory}/{name}")
     except FileNotFoundError:
         return None
     with open(fd, "rb") as file:
-        value = json.loads(file.read(FILE_BYTES_MAX))
+        try:
+            value = json.loads(file.read(FILE_BYTES_MAX))
+        except RecursionError as error:
+            raise ValueError(f"{directory}/{name} is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"{directory}/{name} does not hold a JSON object")
     return value
 
 
 def make_dirs(job_dir: str, attempt: int) -> str:
-    """The folders of a job and of one attempt, private and durable. Returns the attempt's."""
+    """The folders of a job and of one attempt, durable; who else may enter is the umask's to say (parent.py).
+
+    Returns the attempt's.
+    """
     directory = attempt_dir(job_dir, attempt)
-    os.makedirs(log_dir(job_dir), mode=0o700, exist_ok=True)
+    os.makedirs(log_dir(job_dir), mode=0o770, exist_ok=True)
     if not os.path.isdir(directory):
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        os.makedirs(directory, mode=0o770, exist_ok=True)
         sync_dir(job_dir)
     return directory

@@ -29,7 +29,9 @@ ACCEPTS_PER_TURN = 32
 
 
 def listen(path: str) -> socket.socket:
-    """A listening Unix socket at `path`, mode 0600; an older one there is replaced. Raises OSError."""
+    """A listening Unix socket at `path`, mode 0600, or 0660 where the umask gives files to the folder's group; an older
+    one there is replaced. Raises OSError.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     aside = f"{os.path.dirname(path)}/~{os.getpid():x}"  # short: sun_path has 107 bytes
     try:
@@ -38,6 +40,8 @@ def listen(path: str) -> socket.socket:
         except FileNotFoundError:
             pass
         mask = os.umask(0o177)
+        if not mask & 0o070:
+            os.umask(0o117)
         try:
             sock.bind(aside)
         finally:

@@ -173,8 +173,8 @@ class Log(Tail):
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = index_fd = -1
         try:
-            fd = os.open(f"{name}.seg", flags, 0o600)
-            index_fd = os.open(f"{name}.idx", flags, 0o600)
+            fd = os.open(f"{name}.seg", flags, 0o660)
+            index_fd = os.open(f"{name}.idx", flags, 0o660)
             at = os.fstat(index_fd).st_size
             if os.write(index_fd, head) != len(head):
                 os.ftruncate(index_fd, at)

@@ -2,6 +2,7 @@
 
 It outlives the coordinator and knows nothing of what it started: runners are found again by their claims and sockets. A
 connection brings one SPAWN; the forked runner answers it. Or it brings KEEP and stays: somebody counts on this parent.
+Or it brings LOOK: which processes a dead runner's job left, and a signal for them, since only their user may send one.
 When nobody has for a while, it goes; a timer is set only then. Idle and kept, it waits in epoll without a timeout.
 """
 
@@ -13,7 +14,7 @@ import os
 import signal
 import sys
 
-from hawse.runner import kin, runner
+from hawse.runner import kin, look, runner
 from hawse.runner.connection import Connection
 from hawse.runner.door import listen
 from hawse.runner.loop import IN, Loop, Timer
@@ -25,6 +26,7 @@ from hawse.wire.order import Order, parse_spawn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     Prctl = Callable[[int, int | bytes], int]
 
@@ -36,8 +38,11 @@ IDLE_S = 600.0  # with nobody to keep it: a coordinator that was killed is mostl
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 
 
-def command(python: str, source_dir: str, socket_path: str, *, idle_s: float = IDLE_S) -> list[str]:
-    """The argv that starts a parent. source_dir: the folder that holds `hawse`. idle_s: how long it stays unkept. Pure.
+def command(
+    python: str, source_dir: str, socket_path: str, *, idle_s: float = IDLE_S, coordinator: int | None = None
+) -> list[str]:
+    """The argv that starts a parent. source_dir: the folder that holds `hawse`. idle_s: how long it stays unkept.
+    coordinator: the uid that is served besides our own; None: no other. Pure.
 
     Start it with stdin, stdout and stderr on /dev/null or a file, in any folder, with HAWSE_DAEMON=parent in its
     environment and without HAWSE_JOB. It makes its own session. Exits 0 at once when another one already listens.
@@ -46,13 +51,16 @@ def command(python: str, source_dir: str, socket_path: str, *, idle_s: float = I
         "import sys; sys.path.insert(0, sys.argv[1]); "
         "from hawse.runner.parent import main; sys.exit(main(sys.argv[2:]))"
     )
-    return [python, "-I", "-S", "-c", program, source_dir, socket_path, *([] if idle_s == IDLE_S else [f"{idle_s:g}"])]
+    words = [f"{idle_s:g}"] if idle_s != IDLE_S or coordinator is not None else []
+    words += [str(coordinator)] if coordinator is not None else []
+    return [python, "-I", "-S", "-c", program, source_dir, socket_path, *words]
 
 
 def main(argv: list[str]) -> int:
     """Serve until killed, or until nobody has needed it for idle_s. 0 also: another parent serves this socket."""
     path, idle_s = argv[0], float(argv[1]) if argv[1:] else IDLE_S
-    os.umask(0o077)
+    coordinator = int(argv[2]) if argv[2:] else None
+    os.umask(0o077 if coordinator is None else 0o007)  # the folders' group is the coordinator's: daemons/as_user.py
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +78,7 @@ def main(argv: list[str]) -> int:
     kin.leave_job_cgroup()
     prctl = _prctl()
     prctl(PR_SET_NAME, b"hawse-parent")
-    parent = Parent(path, prctl, idle_s=idle_s)
+    parent = Parent(path, prctl, idle_s=idle_s, coordinator=coordinator)
     gc.collect()
     gc.freeze()
     parent.loop.run()
@@ -97,8 +105,11 @@ def _prctl() -> Prctl:
 class Parent:
     """Listens and forks."""
 
-    def __init__(self, path: str, prctl: Prctl, *, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, path: str, prctl: Prctl, *, idle_s: float = IDLE_S, coordinator: int | None = None
+    ) -> None:
         self.path = path
+        self.served = {0, os.getuid(), os.getuid() if coordinator is None else coordinator}
         self.prctl = prctl
         self.idle_s = idle_s
         self.loop = Loop(failed=_failed)
@@ -116,7 +127,7 @@ class Parent:
             if self._connections:
                 self._cut(next(iter(self._connections)), "busy", "too many connections")
             return
-        if peer_uid(sock) not in (os.getuid(), 0):
+        if peer_uid(sock) not in self.served:
             sock.close()
             return
         if len(self._connections) >= CONNECTIONS_MAX:
@@ -134,15 +145,23 @@ class Parent:
         if kind == terminal.KEEP and connection not in self._keepers:
             self._keep(connection)
             return
-        if kind != terminal.SPAWN or connection in self._keepers:
-            raise Malformed("the parent takes one SPAWN or one KEEP")
-        order = parse_spawn(body)
+        if kind == terminal.LEAVE and not body:
+            self._forget(connection)
+            connection.close()
+            self._leave_now()
+            return
+        if kind not in (terminal.SPAWN, terminal.LOOK) or connection in self._keepers:
+            raise Malformed("the parent takes one SPAWN, one LOOK, one LEAVE or one KEEP")
+        asked = look.parse(body) if kind == terminal.LOOK else None
+        order = parse_spawn(body) if asked is None else None
         try:
             pid = os.fork()
         except OSError as error:  # too many processes, or no memory
-            self._cut(connection, "busy", f"no process for its runner can be made now: {error.strerror}")
+            self._cut(connection, "busy", f"no process for it can be made now: {error.strerror}")
             return
-        if pid == 0:
+        if pid == 0 and asked is not None:
+            _look(connection, asked)
+        if pid == 0 and order is not None:
             self._become_runner(connection, order)
         self._forget(connection)
         connection.close()
@@ -208,12 +227,30 @@ class Parent:
         if self._connections:
             self._needed()
             return
+        self._leave_now()
+
+    def _leave_now(self) -> None:
+        """Runners do not need us, and the next coordinator has one of its own version started."""
         self.sock.close()
         try:
             os.unlink(self.path)  # still ours: the lock is held
         except OSError:
             pass
         self.loop.running = False
+
+
+def _look(connection: Connection, asked: look.Look) -> NoReturn:
+    """In a child, since looking through all processes takes its time. Never returns."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.set_blocking(connection.fd, True)
+        data = memoryview(look.answer(asked))
+        while data:
+            data = data[os.write(connection.fd, data) :]
+    except Exception as error:
+        print(f"hawse-parent: looking failed: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(0)
 
 
 def _failed(fd: int, error: Exception) -> None:

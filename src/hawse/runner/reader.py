@@ -10,6 +10,7 @@ import os
 from bisect import bisect_right
 from zlib import crc32
 
+from hawse.runner.log_file import opened
 from hawse.runner.recovery import segment_starts
 from hawse.wire import segment
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 GONE, MISSING, DROPPED, CHECKSUM = "removed", "missing", "dropped", "checksum"
 TAIL_BYTES_MAX = 16 * 1024 * 1024
+INDEX_BYTES_MAX = 16 * 1024 * 1024  # of one segment; a writer begins another one at 1 MiB, others may write anything
 
 
 class Piece:
@@ -50,7 +52,7 @@ class OpenSegment:
     def __init__(self, directory: str, start: int) -> None:
         self.start = start
         self.name = f"{directory}/{segment.segment_name(start)}"
-        self.fd = os.open(f"{self.name}.seg", os.O_RDONLY | os.O_CLOEXEC)
+        self.fd = opened(f"{self.name}.seg")
         self.records: list[segment.Record] = []
         self.blocks: list[segment.Record] = []
         self._offsets: list[int] = []
@@ -60,9 +62,9 @@ class OpenSegment:
     def refresh(self) -> None:
         """Read what was added to the index."""
         try:
-            with open(f"{self.name}.idx", "rb") as file:
+            with open(opened(f"{self.name}.idx"), "rb") as file:
                 file.seek(self._index_at)
-                data = file.read()
+                data = file.read(max(0, INDEX_BYTES_MAX - self._index_at))
         except FileNotFoundError:
             return
         records, _ = segment.decode_all(data)
@@ -206,7 +208,7 @@ class LogReader:
         if here + 1 >= len(starts):
             return MISSING
         try:
-            with open(f"{self.directory}/{segment.segment_name(starts[here + 1])}.idx", "rb") as file:
+            with open(opened(f"{self.directory}/{segment.segment_name(starts[here + 1])}.idx"), "rb") as file:
                 records, _ = segment.decode_all(file.read(segment.RECORD_BYTES))
         except OSError:
             return MISSING

@@ -25,7 +25,7 @@ def recover(directory: str, *, now_ns: int) -> int:
     start = starts[-1]
     name = f"{directory}/{segment.segment_name(start)}"
     seg = os.open(f"{name}.seg", os.O_RDONLY | os.O_CLOEXEC)
-    index = os.open(f"{name}.idx", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    index = os.open(f"{name}.idx", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o660)
     try:
         found = os.fstat(seg)
         data = _read_all(index)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 
-from hawse.runner.reader import GONE, LogReader
+from hawse.runner.log_file import opened
+from hawse.runner.reader import GONE, INDEX_BYTES_MAX, LogReader
 from hawse.runner.recovery import segment_starts
 from hawse.wire import segment
 
@@ -89,8 +90,8 @@ def size_at(directory: str, offset: int) -> tuple[int, int]:
     here = bisect_right(starts, offset)
     for start in starts[max(0, here - SEGMENTS_BACK_MAX) : here][::-1]:
         try:
-            with open(f"{directory}/{segment.segment_name(start)}.idx", "rb") as file:
-                data = file.read()
+            with open(opened(f"{directory}/{segment.segment_name(start)}.idx"), "rb") as file:
+                data = file.read(INDEX_BYTES_MAX)
         except FileNotFoundError:
             continue
         found = None

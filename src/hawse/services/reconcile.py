@@ -501,4 +501,5 @@ def _start(view: View, job: Job) -> Start:
         grace_s=job.grace_s,
         holder="" if holder is None else holder.id,
         fence=view.last_fence(job.id),
+        owner=view.session(job.session).owner,
     )

@@ -137,6 +137,9 @@ class SimLauncher:
     async def forget(self, job: str, attempt: int) -> None:
         await self._line()
 
+    def listener_uid(self, job: str) -> int:
+        return 0
+
     def address(self, job: str) -> str:
         return f"sim:{job}"
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from hawse.adapters.launch.parent import peer_uid
 from hawse.domain.errors import Broken, NotFound, Unavailable
 from hawse.ports.launcher import Start
 from hawse.wire.coordinator import CoordinatorHalf
@@ -40,8 +41,8 @@ class Link:
         self._numbers = 0
 
     @classmethod
-    async def open(cls, path: str, start: Start) -> Link:
-        """Connect and prove both sides.
+    async def open(cls, path: str, start: Start, *, uid: int) -> Link:
+        """Connect and prove both sides. uid: who must be listening there.
 
         Raises Unavailable (nobody answers), Broken (it is not the runner of this attempt).
         If cancelled, the connection is closed.
@@ -50,6 +51,7 @@ class Link:
             async with asyncio.timeout(CONNECT_S):
                 link = cls(start, *await asyncio.open_unix_connection(path))
                 try:
+                    link.check_uid(uid)
                     await link._prove()
                 except BaseException:
                     await link.aclose()
@@ -61,6 +63,12 @@ class Link:
         except WireError as error:
             raise Broken(f"the runner of job {start.job} cannot be believed: {error}") from error
         return link
+
+    def check_uid(self, uid: int) -> None:
+        """Raises WireError."""
+        listener = peer_uid(self._writer)
+        if listener != uid:
+            raise WireError(f"uid {listener} listens there, not {uid}")
 
     async def _prove(self) -> None:
         self._writer.write(self._half.control())

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal as signals
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hawse.adapters.launch import remains, said
 from hawse.adapters.launch.link import Link
-from hawse.adapters.launch.parent import Parent
 from hawse.adapters.launch.remains import Remains
 from hawse.adapters.launch.sweep import Sweep
 from hawse.domain.errors import Broken, Invalid, NotFound, Unavailable
 from hawse.domain.job import Outcome, OutcomeKind
 from hawse.ports.clock import Clock
 from hawse.ports.launcher import Ended, Quiet, Report, Start, Swept
-from hawse.runner import claim, kin
+from hawse.runner import claim
+from hawse.wire.order import Spawned
 
 log = logging.getLogger("hawse.launch")
 
@@ -32,6 +33,18 @@ REACH_S = (0.0, 0.02, 0.1, 0.3, 1.0, 3.0)  # between tries to reach a runner tha
 FORGET_S = 2.0
 LOOK_AGAIN_S = 0.02  # a process that executes a program at this moment can't be recognised
 DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left behind
+
+
+class RunnersParent(Protocol):
+    """What runners are had from: one parent, or one for each owner. jobs, runners: the folders of logs and sockets."""
+
+    jobs: str
+    runners: str
+
+    async def spawn(self, start: Start) -> Spawned: ...
+    async def keep(self) -> None: ...
+    def let_go(self) -> None: ...
+    async def end(self) -> None: ...
 
 
 class Said(NamedTuple):
@@ -52,7 +65,7 @@ class Follower(NamedTuple):
 class LocalLauncher:
     """The port `Launcher` on this host. Cancelling a call leaves at most a started runner, which is found again."""
 
-    def __init__(self, parent: Parent, clock: Clock) -> None:
+    def __init__(self, parent: RunnersParent, clock: Clock) -> None:
         self.parent = parent
         self.clock = clock
         self._links: dict[str, Link] = {}
@@ -112,7 +125,7 @@ class LocalLauncher:
         for pause in REACH_S:
             await self.clock.sleep(pause)
             try:
-                link = await Link.open(self.address(start.job), start)
+                link = await Link.open(self.address(start.job), start, uid=self.listener_uid(start.job))
             except (Unavailable, Broken) as error:
                 problem = error
             else:
@@ -140,12 +153,19 @@ class LocalLauncher:
         return True
 
     async def _left_behind(self, start: Start) -> tuple[dict[str, Any], ...]:
-        left = await asyncio.to_thread(Remains, start.job, self._folder(start.job), start.attempt)
-        await self.clock.sleep(DYING_S if await asyncio.to_thread(left.present) else LOOK_AGAIN_S)
-        found = await asyncio.to_thread(left.present)
-        if not found:
-            await asyncio.to_thread(kin.remove_cgroup, left.cgroup)
+        left = await asyncio.to_thread(self._remains, start.job, start.attempt)
+        try:
+            await self.clock.sleep(DYING_S if await asyncio.to_thread(left.present) else LOOK_AGAIN_S)
+            found = await asyncio.to_thread(left.present)
+            if not found:
+                await asyncio.to_thread(left.clean)
+        except OSError as error:
+            raise Unavailable(f"what job {start.job} left behind cannot be seen: {error}") from error
         return remains.told(found)
+
+    def _remains(self, job: str, attempt: int) -> Remains:
+        """Blocking."""
+        return Remains(job, self._folder(job), attempt)
 
     async def _record(self, start: Start, name: str) -> dict[str, Any] | None:
         return await asyncio.to_thread(remains.record, self._folder(start.job), start.attempt, name)
@@ -204,7 +224,7 @@ class LocalLauncher:
         key = job, attempt
         if key in self._sweeps:
             return
-        left = await asyncio.to_thread(Remains, job, self._folder(job), attempt)
+        left = await asyncio.to_thread(self._remains, job, attempt)
         if key not in self._sweeps:
             sweep = Sweep(left, self.clock, grace_s=grace_s)
             self._sweeps[key] = sweep, asyncio.get_running_loop().create_task(self._sweep(key, sweep))
@@ -277,6 +297,9 @@ class LocalLauncher:
 
     def address(self, job: str) -> str:
         return f"{self.parent.runners}/{job}"
+
+    def listener_uid(self, job: str) -> int:
+        return os.getuid()
 
     async def remove(self, job: str) -> None:
         await asyncio.to_thread(remains.remove, self._folder(job))

@@ -54,7 +54,8 @@ KEPT_FROM_ENVIRONMENT = (
 class Parent:
     """The warm process that runners are forked from. It outlives the coordinator.
 
-    descriptors: the limit (soft, hard) on open files that jobs shall have; None: as our own.
+    descriptors: the limit (soft, hard) on open files that jobs shall have; None: as our own. uid: as whom it runs;
+    None: as ourselves. Whoever else listens in its place is told nothing.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Parent:
         environment: dict[str, str] | None = None,
         idle_s: float = parent_daemon.IDLE_S,
         descriptors: tuple[int, int] | None = None,
+        uid: int | None = None,
     ) -> None:
         self.descriptors = descriptors
+        self.uid = os.getuid() if uid is None else uid
         self.socket = socket
         self.idle_s = idle_s
         self.jobs = jobs
@@ -84,7 +87,8 @@ class Parent:
 
         Raises Unavailable (asking again is harmless), Invalid (the order can't be carried out).
         """
-        keep_within(self.log)
+        if self.uid == os.getuid():
+            keep_within(self.log)
         reader, writer = await self._connected()
         await self.keep()
         try:
@@ -134,25 +138,39 @@ class Parent:
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            return await asyncio.open_unix_connection(self.socket)
+            return await self._open()
         except OSError:
             pass
         async with self._starting:
             try:
-                return await asyncio.open_unix_connection(self.socket)  # somebody else was quicker
+                return await self._open()  # somebody else was quicker
             except OSError:
                 await self._start()
             deadline = asyncio.get_running_loop().time() + START_S
             while True:
                 try:
-                    return await asyncio.open_unix_connection(self.socket)
+                    return await self._open()
                 except OSError as error:
                     if asyncio.get_running_loop().time() > deadline:
                         raise Unavailable(f"the runners' parent does not start; its log is {self.log}") from error
                     await asyncio.sleep(0.01)
-                if self._children[-1].poll() is not None:  # it gave way to one that was just going
+                if self._children and self._children[-1].poll() is not None:  # it gave way to one that was just going
                     await asyncio.sleep(0.1)
                     await self._start()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to it. Raises OSError; Unavailable: somebody else listens there."""
+        reader, writer = await asyncio.open_unix_connection(self.socket)
+        found = peer_uid(writer)
+        if found != self.uid:
+            writer.close()
+            raise Unavailable(f"what listens on {self.socket} belongs to uid {found}, not to {self.uid}")
+        return reader, writer
+
+    async def ensure(self) -> None:
+        """See that it runs. Raises Unavailable, and what starting it raises."""
+        _, writer = await self._connected()
+        writer.close()
 
     async def _start(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
@@ -184,8 +202,8 @@ class Parent:
         if self._keeper is not None and not self._keeper[0].at_eof() and not self._keeper[1].is_closing():
             return
         self.let_go()
-        with suppress(OSError):
-            keeper = await asyncio.open_unix_connection(self.socket)
+        with suppress(OSError, Unavailable):
+            keeper = await self._open()
             keeper[1].write(frame(terminal.KEEP, b""))
             if self._keeper is not None:  # another call was quicker
                 keeper[1].close()
@@ -205,6 +223,12 @@ class Parent:
         for child in self._children:
             child.returncode = child.poll() if child.poll() is not None else 0  # not ours to wait for any longer
         self._children.clear()
+
+
+def peer_uid(writer: asyncio.StreamWriter) -> int:
+    """Who is at the other end, as the kernel tells it. Source: unix(7), SO_PEERCRED."""
+    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", told)[1])
 
 
 def _end(path: str) -> None:

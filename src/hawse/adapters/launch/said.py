@@ -128,7 +128,7 @@ def ended(start: Start, value: Mapping[str, Any]) -> Ended:
 
 def outcome(value: object) -> Outcome:
     """An outcome as its runner wrote it; what cannot be read is told as such, never guessed."""
-    if not isinstance(value, dict) or value.get("kind") not in set(OutcomeKind):
+    if not isinstance(value, dict) or value.get("kind") not in tuple(OutcomeKind):
         return Outcome(OutcomeKind.LOST, cause=f"its recorded end cannot be read: {_text(value, 100)}")
     return Outcome(
         OutcomeKind(value["kind"]),

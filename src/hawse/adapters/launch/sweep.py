@@ -8,12 +8,10 @@ programs take a second one for "at once".
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import suppress
 
-from hawse.adapters.launch.remains import Remains
+from hawse.adapters.launch.remains import Left, Remains
 from hawse.ports.clock import Clock
-from hawse.runner import kin
 
 STEP_S, STEP_S_MAX = 0.05, 0.5
 EMPTY_LOOKS = 2  # in a row: a process that executes a program at this moment can't be recognised
@@ -35,16 +33,16 @@ class Sweep:
         self._kill_at = min(self._kill_at, self._clock.monotonic() + grace_s)
         self._hurried.set()
 
-    async def run(self) -> list[kin.Kin]:
+    async def run(self) -> list[Left]:
         """End them. Returns who lives still. If cancelled: some have been signalled; another run goes on."""
         step_s, empty_looks = STEP_S, 0
         while True:
             now = self._clock.monotonic()
             is_killing = now >= self._kill_at
-            found = await asyncio.to_thread(self._kill if is_killing else self._ask)
+            found = await asyncio.to_thread(self._remains.kill if is_killing else self._ask)
             empty_looks = 0 if found else empty_looks + 1
             if empty_looks == EMPTY_LOOKS:
-                await asyncio.to_thread(kin.remove_cgroup, self._remains.cgroup)
+                await asyncio.to_thread(self._remains.clean)
                 return []
             if is_killing and now >= self._kill_at + KILL_S_MAX:
                 return found
@@ -57,18 +55,5 @@ class Sweep:
                 await self._hurried.wait()
         self._hurried.clear()
 
-    def _ask(self) -> list[kin.Kin]:
-        found = self._remains.present()
-        for one in found:
-            if (one.pid, one.started) not in self._asked:
-                self._asked.add((one.pid, one.started))
-                kin.send(one, signal.SIGTERM)
-                kin.send(one, signal.SIGCONT)
-        return found
-
-    def _kill(self) -> list[kin.Kin]:
-        kin.kill_cgroup(self._remains.cgroup, job=self._remains.job)
-        found = self._remains.present()
-        for one in found:
-            kin.send(one, signal.SIGKILL)
-        return found
+    def _ask(self) -> list[Left]:
+        return self._remains.ask(self._asked)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hawse.domain.errors import NotFound, Unavailable
 from hawse.ports.log import Moment, Piece, Screen, Timing
@@ -19,7 +21,7 @@ class LogFiles:
 
     def read(self, job: str, *, offset: int, bytes_max: int) -> Piece:
         try:
-            with LogReader(self._folder(job)) as reader:
+            with self._opened(job) as folder, LogReader(folder) as reader:
                 found = reader.read(offset, bytes_max=bytes_max)
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
@@ -36,41 +38,44 @@ class LogFiles:
 
     def offset_at(self, job: str, time: float) -> int:
         try:
-            with LogReader(self._folder(job)) as reader:
+            with self._opened(job) as folder, LogReader(folder) as reader:
                 return reader.offset_at(int(time * 1_000_000_000))
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
 
     def offset_of_tail(self, job: str, lines: int) -> int:
         try:
-            with LogReader(self._folder(job)) as reader:
+            with self._opened(job) as folder, LogReader(folder) as reader:
                 return reader.offset_of_tail(lines)
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
 
     def timing(self, job: str, *, offset: int, skip: int, limit: int) -> Timing:
         try:
-            found = timing.timing(self._folder(job), offset, skip=skip, limit=limit)
+            with self._opened(job) as folder:
+                found = timing.timing(folder, offset, skip=skip, limit=limit)
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
         return Timing(tuple(map(_moment, found.moments)), found.next, found.skip, found.end)
 
     def screen(self, job: str, *, offset: int) -> Screen:
-        folder = self._folder(job)
         try:
-            found = restore_from(folder, offset)
-            columns, rows = timing.size_at(folder, found.offset)
-            with LogReader(folder) as reader:
-                end = reader.end()
+            with self._opened(job) as folder:
+                found = restore_from(folder, offset)
+                columns, rows = timing.size_at(folder, found.offset)
+                with LogReader(folder) as reader:
+                    end = reader.end()
         except OSError as error:
             raise Unavailable(f"the log of job {job} can't be read: {error.strerror}") from error
         return Screen(found.data, found.offset, end, columns, rows)
 
-    def _folder(self, job: str) -> str:
+    @contextmanager
+    def _opened(self, job: str) -> Iterator[str]:
+        """The log's folder, for as long as the block lasts. Raises NotFound."""
         folder = f"{self._jobs}/{job}/log"
         if not os.path.isdir(folder):
             raise NotFound(f"job {job} has no log", noun="log")
-        return folder
+        yield folder
 
 
 def _moment(found: timing.Moment) -> Moment:

@@ -18,6 +18,7 @@ from hawse.api.rest import (
     event,
     grant,
     job,
+    link,
     log,
     metrics,
     notice,
@@ -26,6 +27,7 @@ from hawse.api.rest import (
     schema,
     session,
     status,
+    surroundings,
     timing,
     token,
     user,
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
     from litestar.types import HTTPScope, Message, Receive, Send
 
 NOUNS = (
-    status, metrics, session, job, attachment, grant, channel, notice, event, log, timing, user, token, project, audit,
+    status, surroundings, metrics, session, job, attachment, link, grant, channel, notice, event, log, timing,
+    user, token, project, audit,
 )  # fmt: skip
 ALL = [handler for noun in NOUNS for handler in noun.HANDLERS]
 ALLOWED = {  # by Litestar's path_template, which leaves out the types of parameters
@@ -127,6 +130,7 @@ class Front:
                 raise  # the answer is half sent: the connection is closed, and the client sees that it is not whole
             await refused(mistake(visit_id), visit_id, told)
         finally:
+            code = code or scope["state"].get("switched", 0)
             self._desk.answers[code // 100] += 1
             line = {
                 "kind": "request",

@@ -42,7 +42,8 @@ class Attach(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class AdmissionDocument(msgspec.Struct):
     """How to reach it.
 
-    address: the runner's socket; null when the job has ended (read its log instead). ticket: shown to the runner, once.
+    address: the runner's socket on the coordinator's machine, or `link:PATH`: a stream that the coordinator carries
+    (spec 11); null when the job has ended (read its log instead). ticket: shown to the runner, once.
     holder: who has control, when this attachment does not.
     """
 
@@ -73,7 +74,10 @@ async def attach(request: AnyRequest, session: fields.SessionName) -> Response[A
         visit.desk.world, visit.caller, session, job=data.job, mode=data.mode, where=data.where,
         resume=data.attachment, policy=data.policy,
     )  # fmt: skip
-    document = AdmissionDocument(made.attachment, made.job, made.address or None, made.ticket or None, made.holder)
+    address = made.address
+    if address and (visit.desk.is_shared or request.scope["state"]["peer"].address):
+        address = f"link:/v1/sessions/{made.job.session}/jobs/{made.job.id}/link"
+    document = AdmissionDocument(made.attachment, made.job, address or None, made.ticket or None, made.holder)
     return answered(_encode(document), status=201, headers=[(b"cache-control", b"no-store")])
 
 

@@ -1,4 +1,4 @@
-"""Who asks: the peer of a Unix socket, as the kernel tells it; and what one request carries with it."""
+"""Who asks: the peer of a Unix socket, as the kernel tells it, or an address; and what one request carries with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litestar import Request
 
 from hawse.api.rest.desk import Desk
 from hawse.domain.errors import Denied
-from hawse.services.world import Caller
+from hawse.services.world import NOBODY, Caller
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid. Source: unix(7), SO_PEERCRED
 
@@ -43,7 +43,10 @@ class Peer:
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """The peer of a connected Unix socket. Raises OSError."""
+    """The peer of a connected socket. Raises OSError."""
+    if connection.family != socket.AF_UNIX:
+        host, port = connection.getpeername()[:2]
+        return Peer(pid=0, uid=NOBODY, address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _gid = _CREDENTIALS.unpack(told)
     return Peer(pid=pid, uid=uid)

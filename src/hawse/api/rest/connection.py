@@ -8,13 +8,17 @@ coordinator does not wake.
     silent (SILENT_S) -> head (SILENT_S) -> body (BODY_S) -> busy (none: the handler has its own) -> idle (IDLE_S)
 
 A client that leaves a full buffer unread for STALL_S is cut, whatever it is being sent; it comes back with its cursor.
+
+A connection may be switched to a stream (spec 11, section 2): from then on it is no HTTP, none of these times count,
+and every byte belongs to the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -27,6 +31,20 @@ if TYPE_CHECKING:
     from hawse.api.rest.listener import Listener
 
 NEVER = math.inf
+
+
+class Stream(Protocol):
+    """What a connection carries once it has been switched: told of bytes, of how fast they go, and of the end."""
+
+    def received(self, data: bytes) -> None: ...
+    def hold(self) -> None:
+        """The client does not take what was sent: send no more for now."""
+
+    def go_on(self) -> None:
+        """It takes again."""
+
+    def gone(self) -> None:
+        """The client is gone. Called once."""
 
 
 class OneWrite:
@@ -72,12 +90,13 @@ class Connection(HttpToolsProtocol):
         self._is_admitted = False
         self.deadline = NEVER
         self.stalled_at = NEVER
+        self._stream: Stream | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         self.deadline = self._clock() + SILENT_S
         try:
-            self.app_state = {"peer": peer_of(transport.get_extra_info("socket"))}
+            self.app_state = {"peer": peer_of(transport.get_extra_info("socket")), "switch": self.switch}
         except OSError:
             self.transport.abort()
             return
@@ -89,8 +108,13 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._listener.lost(self, was_admitted=self._is_admitted)
+        if self._stream is not None:
+            self._stream.gone()
 
     def data_received(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.received(data)
+            return
         if self._is_refused or self.transport.is_closing():
             return
         if not self._in_body:
@@ -133,11 +157,30 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.stalled_at = self._clock()
+        if self._stream is not None:
+            self._stream.hold()
+        else:
+            self.stalled_at = self._clock()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.stalled_at = NEVER
+        if self._stream is not None:
+            self._stream.go_on()
+
+    def switch(self, headers: Iterable[tuple[bytes, bytes]], stream: Stream) -> asyncio.Transport:
+        """Answer 101 and be the stream's from now on; the transport to write to. For a request that is being answered.
+
+        How long it is silent, and how slow, is the stream's own business. Raises ConnectionError when it is gone.
+        """
+        if self.transport.is_closing() or self._stream is not None:
+            raise ConnectionResetError("the client has gone")
+        self._stream = stream
+        self.cycle.response_started = self.cycle.response_complete = True  # uvicorn has nothing more to say here
+        self.deadline = self.stalled_at = NEVER
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n" + lines + b"\r\n")
+        return self.transport
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP."""
@@ -161,7 +204,10 @@ class Connection(HttpToolsProtocol):
         body = document(problem, status=status, request="")
         head = f"HTTP/1.1 {status} \r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close"
         self.transport.write(head.encode() + b"\r\n\r\n" + body)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:  # TLS ends both ways at once
+            self.transport.close()
 
     def sweep(self, now: float) -> None:
         """End it when its time is over."""
@@ -177,5 +223,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close it, at once or after the answer that is on its way."""
+        if self._stream is not None:
+            self.transport.close()
+            return
         self.deadline = self._clock() + STALL_S
         super().shutdown()

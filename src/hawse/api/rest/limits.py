@@ -26,4 +26,5 @@ LINGER_S = 2.0  # what a refused client still sends is read for so long, or the 
 HEARTBEAT_S = 15.0  # proxies and clients take a minute's silence for a broken link
 STOP_S = 5.0  # for requests under way when the coordinator stops
 CONNECTIONS_MAX = 4096
+LINKS_MAX = 1024  # streams to runners: each has two descriptors
 DESCRIPTORS_KEPT = 256  # of the process: for the store, logs and runners

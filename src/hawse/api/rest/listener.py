@@ -1,4 +1,4 @@
-"""Serving the REST application on a Unix socket."""
+"""Serving the REST application on Unix sockets and over TLS: all connections of one coordinator, one bound on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
+import ssl
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.config import Config
@@ -15,6 +16,7 @@ from hawse.api.rest.app import application
 from hawse.api.rest.connection import Connection
 from hawse.api.rest.desk import Desk
 from hawse.api.rest.limits import CONNECTIONS_MAX, DESCRIPTORS_KEPT, STOP_S
+from hawse.api.rest.threshold import Threshold
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
@@ -24,7 +26,7 @@ BACKLOG = 1024
 
 
 class Listener:
-    """All connections of one socket. Use `start`, then `aclose`."""
+    """All connections of all sockets. Use `start` and `start_tls`, once for each socket, then `aclose`."""
 
     def __init__(self, desk: Desk, *, connections_max: int | None = None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -44,13 +46,23 @@ class Listener:
         self.connections_max = connections_max or possible_connections()
         self._waiting: dict[Connection, None] = {}  # for which nothing is being done; the first has waited longest
         self._desk = desk
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._thresholds: list[Threshold] = []
         self._sweep_at: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
 
     async def start(self, listening: socket.socket) -> None:
-        """Accept connections from this bound socket."""
-        self._server = await self.loop.create_unix_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        """Accept connections from this bound Unix socket."""
+        made = await self.loop.create_unix_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        self._servers.append(made)
+
+    def start_tls(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        """Accept TLS connections from this bound TCP socket. What the context is told later counts for new ones."""
+        listening.listen(BACKLOG)
+        made = Threshold(
+            listening, context, lambda: Connection(self), loop=self.loop, count_max=max(8, self.connections_max // 8)
+        )
+        self._thresholds.append(made)
 
     def admit(self, connection: Connection) -> bool:
         """Is there room for it? When there is none, the one that has waited longest makes room."""
@@ -84,8 +96,10 @@ class Listener:
 
     async def aclose(self) -> None:
         """Stop accepting, end streams and long waits, let requests finish (STOP_S at most). Safe to call twice."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        for threshold in self._thresholds:
+            threshold.close()
         self._desk.close()
         for connection in tuple(self._connections):
             connection.shutdown()

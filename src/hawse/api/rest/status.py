@@ -19,6 +19,7 @@ class Status(msgspec.Struct, kw_only=True):
     """sessions, jobs: living ones. engine: what pumps bytes, compiled or python. started_at: Unix seconds. leads: does
     this coordinator start and follow jobs? Of several on one database one does; each serves.
 
+    listens: a site's addresses. certificate_expires_at: Unix seconds, of its certificate.
     trouble: why the store does not take what the coordinator has to write down, and since when.
     """
 
@@ -34,6 +35,8 @@ class Status(msgspec.Struct, kw_only=True):
     host: str
     boot_id: str
     trouble: Trouble | None = None
+    listens: list[str] = []
+    certificate_expires_at: float | None = None
     instance: str = ""
     leads: bool = True
 

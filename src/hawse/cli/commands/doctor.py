@@ -49,7 +49,7 @@ def _far_findings(connection: Connection) -> list[Finding]:
 def command(as_json: bool, connection: Connection) -> int:
     """Say what logout will do to your jobs and how to change it, which engine and store are in use, what is missing.
 
-    With HAWSE_SERVER=ssh://host: how that server is reached, and how its coordinator is.
+    With HAWSE_SERVER=ssh://host or https://host: how that server is reached, and how its coordinator is.
 
     Exits with 1 when something will not work.
 

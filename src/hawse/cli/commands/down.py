@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hawse.cli.say import json_out, out
+from hawse.domain.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def command(as_json: bool) -> int:
     from hawse.client.find import endpoint
 
     place = endpoint()
+    if place.is_remote and not place.by_ssh:
+        raise Invalid(
+            f"{place.name} is a site's service, which others use too", next_step="on its machine: systemctl stop hawse"
+        )
     with Progress("stopping the coordinator"):
         pid = _stopped_far(place) if place.is_remote else _stopped_here()
     if as_json:

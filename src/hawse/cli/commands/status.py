@@ -8,6 +8,10 @@ import click
 
 from hawse.cli.options import Connection, connected, json_option
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 @click.command()
 @json_option
@@ -40,7 +44,20 @@ def command(as_json: bool, connection: Connection) -> int:
             ("host", status.host),
             ("sessions", f"{status.sessions} living"),
             ("jobs", f"{status.jobs} living"),
+            *_site(status.raw),
         ],
         indent="  ",
     )
     return 0
+
+
+def _site(raw: dict[str, Any]) -> list[tuple[str, str]]:
+    """What only a site's service has."""
+    from hawse.cli.words import duration
+
+    told = [("listens", ", ".join(raw["listens"]))] if raw.get("listens") else []
+    until = raw.get("certificate_expires_at")
+    if until:
+        left = until - time.time()
+        told.append(("certificate", f"good for {duration(left)}" if left > 0 else "expired: clients refuse it"))
+    return told

@@ -38,6 +38,7 @@ def findings(connection: Connection) -> tuple[list[Finding], dict[str, int]]:
     if status.version != __version__:
         found[0].level = NOTE
         found[0].advice = f"this command line is version {__version__}; hawse down, jobs go on, then use hawse again"
+    found += _certificate(status)
     found.append(_store(status))
     found += [finding for session in sessions for finding in _session(session)]
     processes = {"": status.pid}
@@ -65,6 +66,22 @@ def stored() -> Finding:
     found = json.loads(done.stdout)
     version = f", version {found['version']}" if found["version"] else "; it is made when needed"
     return Finding("store", GOOD, f"{found['store']}{version}", store=found["store"])
+
+
+def _certificate(status: Status) -> list[Finding]:
+    """Of a site's service, when its certificate is over."""
+    import time
+
+    until = status.raw.get("certificate_expires_at")
+    if not isinstance(until, float | int):
+        return []
+    left = until - time.time()
+    advice = "hawse ca issue NAME --out DIR, then: systemctl reload hawse" if left < 14 * 86400 else ""
+    if left <= 0:
+        return [Finding("certificate", BAD, "the service's certificate has expired: clients refuse it", advice=advice)]
+    level = NOTE if advice else GOOD
+    text = f"the service's certificate is good for {left / 86400:.0f} days"
+    return [Finding("certificate", level, text, advice=advice, expires_at=until)]
 
 
 def _store(status: Status) -> Finding:

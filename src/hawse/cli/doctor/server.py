@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 ASK_S = 10.0
 
 
+EXPIRES_SOON_S = 14 * 86400.0
+
+
 def findings(place: Endpoint) -> list[Finding]:
-    """The address, the ssh that leads there, and whether many links cost one login. Nothing is connected."""
+    """The address, what leads there, and, over ssh, whether many links cost one login. Nothing is connected by ssh."""
+    if not place.by_ssh:
+        return https_findings(place)
     from hawse.client.ssh import SshEndpoint
 
     assert isinstance(place, SshEndpoint)
@@ -33,6 +38,36 @@ def findings(place: Endpoint) -> list[Finding]:
         _logins(chosen, paths["folder"]),
         _cuts(chosen),
     ]
+
+
+def https_findings(place: Endpoint) -> list[Finding]:
+    """Whom the server is believed to be, until when, and who we are to it. Shakes hands once."""
+    import time
+
+    from hawse.client.https import HttpsEndpoint
+    from hawse.client.link import LinkBroken
+
+    assert isinstance(place, HttpsEndpoint)
+    who = "with a token" if place.token else "without a token"
+    try:
+        tunnel = place.tls(time.monotonic() + ASK_S)
+    except Problem as error:
+        return [Finding("server", BAD, error.detail, advice=error.next_step, server=place.name)]
+    except LinkBroken as error:
+        text = f"{place.name} cannot be reached: {error}"
+        return [Finding("server", BAD, text, advice="check the address, and that the service runs", server=place.name)]
+    with tunnel.socket:
+        until = tunnel.expires_at
+    by = place.ca or "the system's CAs"
+    found = [Finding("server", GOOD, f"{place.name}, {who}; believed by {by}", server=place.name, ca=place.ca)]
+    if not place.token:
+        found[0].level, found[0].advice = NOTE, "HAWSE_TOKEN_FILE, or HAWSE_TOKEN, says who you are"
+    left = until - time.time()
+    text = f"the server's certificate is good for {left / 86400:.0f} days"
+    is_soon = left < EXPIRES_SOON_S
+    advice = "tell who runs it: hawse ca issue, then systemctl reload hawse" if is_soon else ""
+    found.append(Finding("certificate", NOTE if is_soon else GOOD, text, advice=advice, expires_at=until))
+    return found
 
 
 def effective(place: Endpoint) -> dict[str, str]:

@@ -50,12 +50,19 @@ class Server:
         return Status((await self.transport.request("GET", "/v1/status")).json())
 
     async def surroundings(self) -> Surroundings | None:
-        """What a job gets that is told nothing else: over ssh, what a login there gives; None: the caller's own.
+        """What a job gets that is told nothing else: over ssh, what a login there gives; over https, what the service
+        says of one's account there; None: the caller's own.
 
         Asked once. Raises Unavailable, Denied, Broken.
         """
-        if self.transport.endpoint.is_remote and self._around is None:
-            self._around = surroundings_from(await answer_of(self.transport.endpoint, "surroundings"))
+        place = self.transport.endpoint
+        if place.is_remote and self._around is None:
+            told = (
+                await answer_of(place, "surroundings")
+                if place.by_ssh
+                else (await self.transport.request("GET", "/v1/surroundings")).body
+            )
+            self._around = surroundings_from(told)
         return self._around
 
     async def session(self, name: str) -> Session:

@@ -50,12 +50,19 @@ class Server:
         return Status((self.transport.request("GET", "/v1/status")).json())
 
     def surroundings(self) -> Surroundings | None:
-        """What a job gets that is told nothing else: over ssh, what a login there gives; None: the caller's own.
+        """What a job gets that is told nothing else: over ssh, what a login there gives; over https, what the service
+        says of one's account there; None: the caller's own.
 
         Asked once. Raises Unavailable, Denied, Broken.
         """
-        if self.transport.endpoint.is_remote and self._around is None:
-            self._around = surroundings_from(answer_of(self.transport.endpoint, "surroundings"))
+        place = self.transport.endpoint
+        if place.is_remote and self._around is None:
+            told = (
+                answer_of(place, "surroundings")
+                if place.by_ssh
+                else (self.transport.request("GET", "/v1/surroundings")).body
+            )
+            self._around = surroundings_from(told)
         return self._around
 
     def session(self, name: str) -> Session:

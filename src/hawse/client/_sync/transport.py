@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import h11
 
-from hawse.client._sync.way import to_coordinator
+from hawse.client._sync.way import shown, to_coordinator
 from hawse.client.find import Endpoint
 from hawse.client.link import LinkBroken, LinkLate
 from hawse.client.link_sync import now, pause
@@ -139,7 +139,7 @@ class Transport:
         payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         if len(payload) > REQUEST_BYTES_MAX:
             raise TooLarge(f"the request has {len(payload)} bytes; at most {REQUEST_BYTES_MAX} are allowed")
-        head = _head(method, path, query, payload, version, self._shown())
+        head = _head(self.endpoint, method, path, query, payload, version, shown(self.endpoint))
         deadline = now() + wait_s
         delay = 0.0
         for attempt in range(RETRIES_MAX + 1):
@@ -167,7 +167,7 @@ class Transport:
         connection = self._kept()
         if connection is None:
             connection = _Connection(to_coordinator(self.endpoint, deadline))
-            if self.endpoint.is_remote:
+            if self.endpoint.by_ssh:
                 deadline = max(deadline, now() + wait_s)  # logging in is not the coordinator's time
         kept = False
         try:
@@ -189,11 +189,6 @@ class Transport:
         except IndexError:
             return None
 
-    def _shown(self) -> dict[str, str]:
-        """What says who we are, and in which project."""
-        shown = {"Hawse-Project": self.endpoint.project} if self.endpoint.project else {}
-        return shown | ({"Authorization": f"Bearer {self.endpoint.token}"} if self.endpoint.token else {})
-
     def _leave_inherited(self) -> None:
         """In a fork: let go of our parent's links. Closed without a word, since what is said there is said for it."""
         if self._process != os.getpid():
@@ -211,7 +206,7 @@ class Transport:
         connection = _Connection(to_coordinator(self.endpoint, now() + WAIT_S))
         try:
             connection.send(
-                _head("GET", path, query, b"", None, headers | self._shown()), b"", now() + WAIT_S
+                _head(self.endpoint, "GET", path, query, b"", None, headers | shown(self.endpoint)), b"", now() + WAIT_S
             )
             status, answered = connection.head(now() + WAIT_S)
             if status >= 400:
@@ -230,6 +225,7 @@ class Transport:
 
 
 def _head(
+    endpoint: Endpoint,
     method: str,
     path: str,
     query: dict[str, Any] | None,
@@ -239,7 +235,7 @@ def _head(
 ) -> h11.Request:
     pairs = [f"{quote(k)}={quote(str(v), safe='')}" for k, v in (query or {}).items() if v is not None]
     target = f"{path}?{'&'.join(pairs)}" if pairs else path
-    headers = [("Host", "hawse"), *(more or {}).items()]
+    headers = [("Host", endpoint.host), *(more or {}).items()]
     if method != "GET":
         headers.append(("Idempotency-Key", os.urandom(16).hex()))
         headers.append(("Content-Length", str(len(payload))))

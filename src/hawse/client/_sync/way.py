@@ -1,12 +1,17 @@
-"""The way to a coordinator and to the runners behind it: a Unix socket here, or `ssh HOST hawse proxy`.
+"""The way to a coordinator and to the runners behind it: a Unix socket here, `ssh HOST hawse proxy`, or TLS.
 
 The far proxy greets first; until then what comes is noise of the far shell's start-up files. A login may take as long
 as somebody needs to type a password, so it has more time than the request that needed it.
+
+Where a runner's socket cannot be reached by its path, the coordinator carries the stream: `link:PATH` (spec 11).
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import h11
 
 from hawse.client.link import LinkAbsent, LinkBroken, LinkLate
 from hawse.client.link_sync import Link, now, off_thread
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from hawse.client.tunnel import Tunnel
 
 WAIT_S = 30.0
+CARRIED = "link:"  # before the path, instead of a runner's socket
 LOOK_S = 0.2  # between two looks at what else happens; a person does not notice it
 READ_BYTES = 64 * 1024
 ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of a one-shot verb; an environment has at most 2 MiB
@@ -29,8 +35,11 @@ def to_coordinator(endpoint: Endpoint, deadline: float) -> Link:
 
     Raises LinkBroken; Unavailable, Denied, Broken, Invalid when it cannot work.
     """
-    if endpoint.is_remote:
+    if endpoint.by_ssh:
         return _through_ssh(endpoint, deadline)
+    if endpoint.is_remote:
+        tunnel = off_thread(lambda: endpoint.tls(deadline))
+        return Link(tunnel.socket, tunnel)
     if off_thread(endpoint.prepare):
         deadline = max(deadline, now() + WAIT_S)
     try:
@@ -47,10 +56,13 @@ def to_coordinator(endpoint: Endpoint, deadline: float) -> Link:
 
 
 def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float) -> Link:
-    """A new link to a job's runner. address: its socket, as the coordinator told it.
+    """A new link to a job's runner. address: its socket or `link:PATH`, as the coordinator told it.
 
     Raises LinkAbsent: nobody listens there now; LinkBroken; and as to_coordinator.
     """
+    if address.startswith(CARRIED):
+        endpoint.leave_ahead()
+        return _carried(endpoint, address.removeprefix(CARRIED), deadline)
     ahead = endpoint.take_ahead()
     if ahead is not None:
         try:
@@ -59,9 +71,67 @@ def to_runner(endpoint: Endpoint, job: str, address: str, deadline: float) -> Li
             raise
         except (LinkBroken, Problem):
             pass  # it was too early; whoever asks now is told what is wrong
-    if endpoint.is_remote:
+    if endpoint.by_ssh:
         return _through_ssh(endpoint, deadline, runner=job)
     return Link.connect(address, deadline)
+
+
+def shown(endpoint: Endpoint) -> dict[str, str]:
+    """What says who asks, and for which project."""
+    told = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    return told | ({"Hawse-Project": endpoint.project} if endpoint.project else {})
+
+
+def _carried(endpoint: Endpoint, path: str, deadline: float) -> Link:
+    """A link to a runner that the coordinator carries. Raises LinkAbsent, LinkBroken; what the coordinator answers."""
+    link = to_coordinator(endpoint, deadline)
+    try:
+        http = h11.Connection(h11.CLIENT)
+        asked = [("Host", endpoint.host), *shown(endpoint).items(), ("Connection", "Upgrade"), ("Upgrade", "hawse")]
+        head = http.send(h11.Request(method="GET", target=path, headers=asked))
+        link.send((head or b"") + (http.send(h11.EndOfMessage()) or b""), deadline)
+        _switched(http, link, deadline)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _switched(http: h11.Connection, link: Link, deadline: float) -> None:
+    """Until the coordinator has switched. Raises as _carried."""
+    status, said = 0, b""
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise LinkBroken(f"what listens there does not speak HTTP: {error}") from error
+        if event is h11.NEED_DATA:
+            data = link.receive(READ_BYTES, deadline)
+            if not data:
+                raise LinkBroken("the coordinator closed the connection")
+            http.receive_data(data)
+        elif isinstance(event, h11.InformationalResponse):
+            if event.status_code == 101:
+                if http.trailing_data[0]:  # a runner that speaks first says that it is going
+                    raise LinkAbsent("the job's runner is going")
+                return
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            said = (said + bytes(event.data))[:ANSWER_BYTES_MAX]
+        else:
+            break
+    raise _refused(status, said)
+
+
+def _refused(status: int, said: bytes) -> Exception:
+    try:
+        problem = problem_from(status, json.loads(said))
+    except ValueError:
+        problem = Broken(f"the coordinator answered {status}, and no problem")
+    if problem.facts.get("noun") == "runner":
+        return LinkAbsent(problem.detail)
+    return problem
 
 
 def answer_of(endpoint: Endpoint, verb: str) -> bytes:

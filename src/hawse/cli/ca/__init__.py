@@ -1,0 +1,1 @@
+"""A certification authority for a first try."""
