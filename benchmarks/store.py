@@ -86,14 +86,19 @@ class Peer:
         self.errands: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.lock = asyncio.Lock()
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.connection.row_factory = sqlite3.Row
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
     def run(self) -> None:
         while errand := self.errands.get():
             statement, parameters, future = errand
-            rows = self.connection.execute(statement, parameters).fetchall()
-            self.loop.call_soon_threadsafe(future.set_result, rows)
+            try:
+                rows = self.connection.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                self.loop.call_soon_threadsafe(future.set_exception, error)
+            else:
+                self.loop.call_soon_threadsafe(future.set_result, rows)
 
     async def do(self, statement: str, *parameters: Any) -> list[Any]:
         future = self.loop.create_future()
@@ -109,11 +114,12 @@ class Peer:
             await self.do(
                 "UPDATE sessions SET description = ?, version = version + 1, last_seq = last_seq + 1"
                 " WHERE id = ? AND version = ?",
-                f"step {count:010d}", id, row[11],
+                f"step {count:010d}", id, row["version"],
             )  # fmt: skip
             await self.do(
-                "INSERT INTO events VALUES (?, ?, ?, 'session.described', 'session', ?, ?, ?, 'me', '')",
-                id, row[15] + 1, time.time(), id, '{"description":"before"}', '{"description":"after"}',
+                "INSERT INTO events (session, seq, time, kind, noun, object, before, after, \"by\", request, detail)"
+                " VALUES (?, ?, ?, 'session.described', 'session', ?, ?, ?, 'me', '', '')",
+                id, row["last_seq"] + 1, time.time(), id, '{"description":"before"}', '{"description":"after"}',
             )  # fmt: skip
             await self.do("INSERT INTO outbox VALUES (NULL, ?, 'remove_history', '{}', 0, ?)", id, time.time())
             await self.do("COMMIT")

@@ -188,6 +188,33 @@ def test_a_second_ctrl_c_leaves_the_job_running(hawse):
     assert hawse.json("show", "s/sh")["state"] == "running"
 
 
+@pytest.mark.requirement("L3.15")
+def test_run_shows_each_attempt_and_gives_the_last_ones_code(hawse, tmp_path):
+    """Its first two attempts fail; each byte is shown once."""
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    script = f"echo x >> {tmp_path}/tries; n=$(wc -l < {tmp_path}/tries); echo try $n; [ $n -gt 2 ] || exit 3; exit 5"
+    done = hawse.run("run", "s", "--on-error", "restart:2", "--name", "flaky", "--", "sh", "-c", script)
+    assert done.returncode == 5
+    assert done.stdout == "try 1\ntry 2\ntry 3\n"
+    assert done.stderr.count("s/flaky failed: exit code 3; attempt ") == 2
+
+
+def test_ctrl_c_while_the_next_attempt_is_waited_for(hawse):
+    hawse("new", "-d", "s", "--keep", "--", "true")
+    options = ("--on-error", "restart:9", "--name", "flaky")
+    running = hawse.start(
+        "run", "s", *options, "--", "sh", "-c", "exit 3",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    while "attempt 4 starts" not in (said := running.stderr.readline()):  # 4 s from now
+        assert said
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert told == "[left s/flaky; it goes on. Follow it: hawse logs -f s/flaky; return: hawse attach s/flaky]\n"
+    assert hawse.json("show", "s/flaky")["state"] == "pending"
+
+
 def test_run_detached(hawse):
     hawse("new", "-d", "s", "--keep", "--", "true")
     told = hawse("run", "-d", "s", "--name", "tick", "--", *ticks(3))

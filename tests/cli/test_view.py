@@ -1,5 +1,6 @@
 """The view over pipes, with a scripted runner: links that break, and what is told about it."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from fake_runner import FakeJob, FakeRunner, exit_frame, welcome
 
 from hawse.cli.attach.keys import Keys
 from hawse.cli.attach.outcome import run_end
-from hawse.cli.attach.view import CUT, ENDED, View
+from hawse.cli.attach.view import CLOSED, CUT, ENDED, View
 from hawse.domain.errors import Broken
 from hawse.wire import terminal
 from hawse.wire.frame import frame
@@ -89,6 +90,21 @@ def test_output_that_cannot_be_written(tmp_path, capfd, where, is_over, links):
     if not is_over:
         said += "[left s/job; it goes on. End it: hawse signal s/job TERM]\n"
     assert capfd.readouterr().err == said
+
+
+def test_output_that_cannot_be_written_after_a_broken_link_is_told_at_once(tmp_path):
+    """The line breaks, the job has ended meanwhile, and the rest of its log has nowhere to go: no minute of trying."""
+    kept, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)
+    with FakeRunner(tmp_path / "r", [lambda hello: welcome(0)]) as runner:
+        shown = view(FakeJob(runner, LOG, links=1))
+        os.dup2(full, 1)
+        try:
+            assert shown.run() == CLOSED
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(full)
+    assert shown.output_error == errno.ENOSPC
 
 
 def test_somebody_cuts_it(tmp_path, capfd):

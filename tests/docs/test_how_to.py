@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import pytest
 from docpage import ROOT, read
+from tests.site_service import serving
 
 FOLDER = ROOT / "docs" / "how-to"
-WITH_MORE = {"full-disks.md", "postgresql.md", "site-service.md", "work-over-ssh.md"}
+WITH_MORE = {"full-disks.md", "postgresql.md", "site-service.md", "site-users.md", "work-over-ssh.md"}
 PAGES = sorted(path.name for path in FOLDER.glob("*.md") if path.name not in WITH_MORE | {"README.md"})
 
 
@@ -84,3 +85,18 @@ def own_service(places, eventually):
 @pytest.mark.requirement("S0.1")
 def test_site_service(own_service, reader):
     follow(reader, "site-service.md")
+
+
+@pytest.fixture
+def site(places, monkeypatch):
+    """What a person has: a service, and HAWSE_SERVER that says where."""
+    if os.getuid() != 0:
+        pytest.skip("the page is an admin's, and says so with root's uid")
+    path = places.runtime / "coordinator.sock"
+    monkeypatch.setenv("HAWSE_SERVER", f"unix:{path}")
+    with serving(path):
+        yield
+
+
+def test_site_users(site, reader):
+    follow(reader, "site-users.md")

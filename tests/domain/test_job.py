@@ -65,6 +65,14 @@ def test_a_stop_asked_during_the_start_survives_the_start_report() -> None:
     assert (seen.state, seen.pid) == (S.STOPPING, 7)
 
 
+def test_a_job_that_was_stopped_before_anything_of_it_was_there_is_not_lost() -> None:
+    stopping, _ = jobs.stop_asked(made(), grace_s=1, reason="", now=9.0)
+    ended, effects = jobs.ended(stopping, attempt=1, outcome=jobs.NEVER_STARTED, now=9.0)
+    assert (ended.state, ended.outcome, effects) == (S.ENDED, jobs.STOPPED_BEFORE_START, ())
+    lost, _ = jobs.ended(made(), attempt=1, outcome=jobs.NEVER_STARTED, now=9.0)
+    assert lost.outcome == jobs.NEVER_STARTED
+
+
 def test_exit_is_recorded_once() -> None:
     ended, effects = jobs.ended(running(), attempt=1, outcome=DONE, now=5.0, log_end=9)
     assert (ended.state, ended.outcome, ended.ended_at, ended.log_end, effects) == (S.ENDED, DONE, 5.0, 9, ())

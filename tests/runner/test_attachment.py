@@ -1,6 +1,7 @@
 """Attached clients: rights by mode, sizes, pace, slow readers, bursts, detaching."""
 
 import os
+import select
 import time
 
 import pytest
@@ -188,6 +189,44 @@ def test_a_stalled_controller_paces_only_for_a_while(rig):
     link = attempt.attach("control")
     assert link.welcome
     assert attempt.ended(60)["outcome"] == {"kind": "exited", "code": 4}
+
+
+def test_a_controller_that_read_a_little_and_then_stalls_paces_only_for_a_while(rig):
+    """Its last progress came just before the pause was over: nothing that it does will end the pause."""
+    pace_s = 0.5
+    attempt = rig.spawn("sh", "-c", FLOOD, tty=(80, 24), limits={"pace_s": pace_s})
+    link = attempt.attach("control")
+    assert link.welcome
+
+    def end():
+        return sum(os.path.getsize(path) for path in attempt.job_dir.glob("log/*.seg"))
+
+    reads_on = time.monotonic() + 3 * pace_s
+    while time.monotonic() < reads_on:  # slowly, so that it stays far behind
+        link.read_once(0.1, size=4096)
+        select.select([], [], [], pace_s / 20)
+    before = end()
+    rig.eventually(lambda: end() > before + 4 * 1024 * 1024, what="the job goes on without who reads no more")
+
+
+def test_a_controller_that_reads_a_little_and_then_stalls_paces_only_for_a_while(rig):
+    """It comes back far behind, reads for longer than one pause, then nothing: no move of its own ends the pause."""
+    pace_s = 0.4
+    attempt = rig.spawn("sh", "-c", FLOOD, tty=(80, 24), limits={"pace_s": pace_s})
+
+    def end():
+        return sum(os.path.getsize(path) for path in attempt.job_dir.glob("log/*.seg"))
+
+    rig.eventually(lambda: end() > 6 * 1024 * 1024, what="output")
+    link = attempt.attach("control", start=0)
+    assert link.welcome
+    reads_until = time.monotonic() + 3 * pace_s
+    while time.monotonic() < reads_until:
+        link.read_once(size=65536)
+        select.select([], [], [], pace_s / 16)
+    assert end() - len(link.output) > 2 * 1024 * 1024, "it is still far behind"
+    before = end()
+    rig.eventually(lambda: end() > before + 1024 * 1024, what="the job goes on without who reads no more")
 
 
 def test_a_slow_terminal_is_told_and_cut_and_comes_back_at_its_byte(rig):

@@ -139,7 +139,7 @@ def test_a_report_to_an_old_leader_is_not_acknowledged():
         disk.site.leader, disk.site.fence = None, disk.site.fence + 1  # somebody took over and is gone again
         await session_verbs.end(two.worlds[0], ME, "a")
         await two.until(lambda: term.fence != two.worlds[0].store._term.fence)
-        ended = await job_verbs.wait(two.worlds[0], ME, "a", "work", until="ended", timeout_s=600)
+        ended = await job_verbs.wait(two.worlds[0], ME, "a", "work", until="ended", timeout_s=60)
         assert ended.state == jobs.S.ENDED
         assert ended.id == job.id
         assert len(two.host.started) == 1

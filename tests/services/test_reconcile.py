@@ -11,7 +11,8 @@ from hawse.domain import job as jobs
 from hawse.domain import session as sessions
 from hawse.domain.errors import NotFound, Unavailable
 from hawse.domain.job import LogState, OnLost, Outcome, OutcomeKind
-from hawse.ports.launcher import Ended, LogChanged
+from hawse.domain.session import Lease
+from hawse.ports.launcher import Ended, LogChanged, Start
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
 from hawse.services.reconcile import RETENTION_S, Reconciler
@@ -116,6 +117,7 @@ def test_a_stored_start_is_done_by_the_next_coordinator(stop_too: bool) -> None:
         job = await job_verbs.get(first, ME, "a", "work")
         assert host.started == ([] if stop_too else [(view.jobs[0].id, 1)])
         assert (job.state == jobs.S.ENDED) == (stop_too or job.outcome is not None)
+        assert not stop_too or job.outcome == jobs.STOPPED_BEFORE_START
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await launcher.aclose()
@@ -167,3 +169,111 @@ def test_what_cannot_be_stored_now_is_told_meanwhile(in_lab, monkeypatch) -> Non
         assert (await job_verbs.get(lab.world, ME, "a", "work")).log == log
 
     in_lab(test)
+
+
+@pytest.mark.requirement("S1.7")
+def test_of_many_leases_that_end_together_each_is_asked_before_any_job_is_stopped(in_lab) -> None:
+    """Stopping a thousand jobs takes seconds; a clock is exact to one."""
+    count = 400  # more than are read at once
+
+    async def test(lab: Lab) -> None:
+        long_lived(lab)
+        until = lab.world.clock.now() + 3600
+        for number in range(count):
+            new = NewSession(alias=f"s{number}", lease=Lease.UNTIL, lease_until=until, job=spec())
+            await session_verbs.create(lab.world, ME, new)
+        asked = []
+        stop = lab.launcher.stop
+
+        async def stopped(job: str, attempt: int, *, grace_s: float) -> None:
+            found = await lab.world.store.read(lambda view: view.sessions(living=True, after="", limit=1000))
+            asked.append(sum(one.state == sessions.S.DRAINING for one in found))
+            await stop(job, attempt, grace_s=grace_s)
+
+        lab.launcher.stop = stopped
+        await asyncio.sleep(3700)
+        assert len(asked) >= count
+        assert asked[0] == count
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("S2.6", "S4.3")
+def test_a_runner_that_does_not_answer_a_new_coordinator_holds_up_nobody_else_and_is_never_given_up() -> None:
+    """It is stopped, or its disk hangs: for an hour nobody reaches it. Then it is found, and its stop is done."""
+
+    async def main() -> None:
+        clock, host = SimClock(1), SimHost(2, lives_s=1e9)
+        store = MemoryStore(clock)
+        launcher = SimLauncher(host, random.Random(3), trouble=0.0)
+        world = World(store, launcher, clock, NoLogs())
+        task = asyncio.create_task(Reconciler(world).run())
+        long_lived(Lab(world, host, launcher))
+        await session_verbs.create(world, ME, NewSession(alias="hangs", job=spec()))
+        await session_verbs.create(world, ME, NewSession(alias="lives", job=spec()))
+        hung = await job_verbs.wait(world, ME, "hangs", "work", until="started", timeout_s=60)
+        await job_verbs.wait(world, ME, "lives", "work", until="started", timeout_s=60)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await launcher.aclose()
+
+        launcher = SimLauncher(host, random.Random(4), trouble=0.0)
+        adopt, answers_at = launcher.adopt, clock.now() + 3600
+
+        async def patiently(start: Start) -> None:
+            if start.job == hung.id and clock.now() < answers_at:
+                await asyncio.sleep(30)
+                raise Unavailable("the runner does not answer")
+            await adopt(start)
+
+        launcher.adopt = patiently
+        world = World(store, launcher, clock, NoLogs())
+        reconciler = Reconciler(world)
+        task = asyncio.create_task(reconciler.run())
+        await session_verbs.create(world, ME, NewSession(alias="new", job=spec()))
+        await job_verbs.stop(world, ME, "lives", "work", grace_s=0)
+        await job_verbs.stop(world, ME, "hangs", "work", grace_s=0)
+        assert (await job_verbs.wait(world, ME, "new", "work", until="started", timeout_s=5)).state == jobs.S.RUNNING
+        assert (await job_verbs.wait(world, ME, "lives", "work", until="ended", timeout_s=5)).state == jobs.S.ENDED
+        await asyncio.sleep(60)
+        assert reconciler.adopted.is_set(), "each was looked for"
+        await asyncio.sleep(3700)
+        assert (await job_verbs.get(world, ME, "hangs", "work")).state == jobs.S.ENDED
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await launcher.aclose()
+        await host.aclose()
+
+    run_virtually(main())
+
+
+def test_a_job_that_is_stopped_while_its_runner_is_looked_for_is_not_started() -> None:
+    """Its start was under way when the coordinator died, and the next one can't do it at once."""
+
+    async def main() -> None:
+        clock, host = SimClock(1), SimHost(2, lives_s=1e9)
+        store = MemoryStore(clock)
+
+        class Busy(SimLauncher):
+            async def start(self, start: Start) -> None:
+                if clock.now() < works_at:
+                    raise Unavailable("no parent")
+                await super().start(start)
+
+        works_at = clock.now() + 1e9
+        launcher = Busy(host, random.Random(3), trouble=0.0)
+        world = World(store, launcher, clock, NoLogs())
+        await session_verbs.create(world, ME, NewSession(alias="a", job=spec()))
+        task = asyncio.create_task(Reconciler(world).run())
+        await asyncio.sleep(1)
+        works_at = clock.now() + 1
+        await job_verbs.stop(world, ME, "a", "work")
+        await asyncio.sleep(600)
+        assert host.started == []
+        assert (await job_verbs.get(world, ME, "a", "work")).outcome == jobs.STOPPED_BEFORE_START
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await launcher.aclose()
+        await host.aclose()
+
+    run_virtually(main())

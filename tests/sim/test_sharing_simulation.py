@@ -1,6 +1,8 @@
 """Whose bytes reach a terminal, in virtual time, with seeds. A failing seed is printed and runs again."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +43,24 @@ def test_the_invariant_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         except AssertionError:
             failed += 1
     assert failed
+
+
+DIGEST = """
+from hawse.testing.sim_loop import run_virtually
+from hawse.testing.sim_sharing import SharingSimulation
+simulation = SharingSimulation(5)
+run_virtually(simulation.run(steps=150))
+print(simulation.reached, simulation.refused)
+"""
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    """Else a seed that failed says nothing: the order of a set of words is another one in each process."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True,
+            text=True, check=True, timeout=60,
+        ).stdout
+        for seed in range(1, 4)
+    }  # fmt: skip
+    assert len(told) == 1

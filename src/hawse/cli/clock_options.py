@@ -1,4 +1,4 @@
-"""Options that say when a session ends by itself, and what follows what: of `hawse new`, `run` and `extend`."""
+"""Options that say when a session ends by itself, and what follows what: of `hawse new` and `extend`."""
 
 from __future__ import annotations
 
@@ -77,20 +77,3 @@ def policy_options(command: F) -> F:
         return command(*args, policies=policies, **rest)
 
     return wrapped  # type: ignore[return-value]
-
-
-on_error_option = click.option(
-    "--on-error", metavar="WHAT", help="When it fails: report, restart:3, or end (the session). Default: the session's."
-)
-
-
-def error_policy(text: str | None) -> dict[str, Any]:
-    """--on-error as `job_spec` takes it. Raises Invalid."""
-    if text is None:
-        return {}
-    from hawse.cli import times
-    from hawse.domain.policy import POLICIES
-
-    how, retries_max = times.on_error(text)
-    default = POLICIES["on_error_retries"].default if how == "restart" else 0
-    return {"on_error": how, "retries_max": default if retries_max is None else retries_max}

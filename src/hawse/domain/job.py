@@ -110,6 +110,10 @@ class Outcome:
                 return 1
 
 
+NEVER_STARTED = Outcome(OutcomeKind.LOST, cause="it was never started")  # nothing of it was found
+STOPPED_BEFORE_START = Outcome(OutcomeKind.FAILED, cause="it was stopped first")
+
+
 class OnLost(StrEnum):
     """What is done when a job's runner or host died: tell only, or start it again (next attempt)."""
 
@@ -243,8 +247,7 @@ def stop_asked(job: Job, *, grace_s: float | None, reason: str, now: float) -> t
         return job, ()
     stopping = replace(job, state=after, grace_s=grace, stop_reason=job.stop_reason or reason or "asked")
     if after == S.ENDED:
-        never_ran = Outcome(OutcomeKind.FAILED, cause="stopped before it started")
-        return replace(stopping, ended_at=now, start_at=None, outcome=job.outcome or never_ran), ()
+        return replace(stopping, ended_at=now, start_at=None, outcome=job.outcome or STOPPED_BEFORE_START), ()
     return stopping, (StopJob(job=job.id, attempt=job.attempt, grace_s=grace),)
 
 
@@ -277,6 +280,8 @@ def ended(
     """
     if attempt != job.attempt or job.state in (S.LOST, S.ENDED):
         return job, ()
+    if outcome == NEVER_STARTED and job.stop_reason:  # nobody lost it: its stop came first
+        outcome = STOPPED_BEFORE_START
     after = replace(job, outcome=outcome, log_end=log_end, left_behind=left_behind)
     if outcome.kind == OutcomeKind.LOST:
         lost = replace(after, state=moved(JOB, job.state, E.LOST, f"job {job.name}"))

@@ -60,6 +60,7 @@ class Job:
             log.checkpoint = self.tracker.dump
         self._end_input = False
         self._paced = False
+        self._pace_timer: Timer | None = None
         self._is_last = False
         self._index_timer: Timer | None = None
         self._sync_timer: Timer | None = None
@@ -143,7 +144,13 @@ class Job:
         """Let the job wait a little for the one who watches it; never for long."""
         self._paced = True
         self._watch_outputs()
-        self.loop.after(self.limits.pace_s, self.unpace)
+        if self._pace_timer is None:
+            self._pace_timer = self.loop.after(self.limits.pace_s, self._pace_due)
+
+    def _pace_due(self) -> None:
+        """One that made progress lately may still be waited for; it tells nobody when it then stalls: look again."""
+        self.unpace()
+        self._pace_timer = self.loop.after(self.limits.pace_s, self._pace_due) if self._paced else None
 
     def unpace(self) -> None:
         """Go on reading, unless a controller still needs the pause."""
@@ -221,9 +228,17 @@ class Job:
         if self._syncing:
             self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
             return
-        to_sync, to_close = self.log.sync_targets()
+        try:
+            to_sync, to_close = self.log.sync_targets()
+        except OSError as error:  # no descriptor for it: told, and done a little later
+            self._sync_failed = error.errno or errno.EIO
+            self._sync_timer = self.loop.after(self.order.flush_s, self._sync_due)
+            return
         self._syncing = True
-        _thread.start_new_thread(self._sync, (to_sync, to_close))
+        try:
+            _thread.start_new_thread(self._sync, (to_sync, to_close))
+        except RuntimeError:  # the user may have no more threads: then the disk sets the pace
+            self._sync(to_sync, to_close)
 
     def _sync_closed(self) -> None:
         """More segments than descriptors should hold: the disk sets the pace, as it would a little later anyway."""

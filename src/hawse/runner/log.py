@@ -275,9 +275,19 @@ class Log(Tail):
         return len(self._sync_later)
 
     def sync_targets(self) -> tuple[list[int], list[int]]:
-        """Descriptors for a thread that syncs: (to sync, to close when done). All are the thread's own."""
+        """Descriptors for a thread that syncs: (to sync, to close when done). All are the thread's own.
+
+        Raises OSError: no descriptor is left; then nothing has changed.
+        """
+        own: list[int] = []
+        try:
+            for fd in (self.fd, self._index_fd):
+                own.append(os.dup(fd))
+        except OSError:
+            for fd in own:
+                os.close(fd)
+            raise
         late, self._sync_later = self._sync_later, []
-        own = [os.dup(self.fd), os.dup(self._index_fd)]
         return late + own, late + own
 
     def close(self) -> None:

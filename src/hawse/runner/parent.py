@@ -152,14 +152,17 @@ class Parent:
             return
         if kind not in (terminal.SPAWN, terminal.LOOK) or connection in self._keepers:
             raise Malformed("the parent takes one SPAWN, one LOOK, one LEAVE or one KEEP")
-        if kind == terminal.LOOK:
-            asked = look.parse(body)
-            if os.fork() == 0:
-                _look(connection, asked)
-        else:
-            order = parse_spawn(body)
-            if os.fork() == 0:
-                self._become_runner(connection, order)
+        order = parse_spawn(body) if kind == terminal.SPAWN else None
+        asked = look.parse(body) if kind == terminal.LOOK else None
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or no memory
+            self._cut(connection, "busy", f"no process for it can be made now: {error.strerror}")
+            return
+        if pid == 0 and asked is not None:
+            _look(connection, asked)
+        if pid == 0 and order is not None:
+            self._become_runner(connection, order)
         self._forget(connection)
         connection.close()
 

@@ -42,12 +42,22 @@ class Process:
 
     def __init__(self, pid: int, *, terminal: int, input_fd: int, outputs: dict[int, int], slave: int = -1) -> None:
         self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
+        self.pidfd = _handle(pid)
         self.started = kin.started(pid)
         self.terminal = terminal
         self.slave = slave
         self.input_fd = input_fd
         self.outputs = outputs
+
+
+def _handle(pid: int) -> int:
+    """A handle of our new child. Raises OSError (out of descriptors); then it is ended: it may not run unseen."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def set_size(fd: int, columns: int, rows: int) -> None:
@@ -65,20 +75,15 @@ def start(order: Order, *, cgroup: str) -> Process:
     """Start the order's command. Raises StartFailed.
 
     The child waits for nothing: it joins its cgroup, then executes. A failure comes through a pipe that a successful
-    exec closes, so that the answer is exact.
+    exec closes, so that the answer is exact. Where there is no process, terminal or pipe to be had, what was taken so
+    far stays with the runner, which has nothing else to do then.
     """
-    report_read, report_write = os.pipe2(os.O_CLOEXEC)
     try:
-        if order.tty is not None:
-            pid, process = _start_on_terminal(order, cgroup, report_write)
-        else:
-            pid, process = _start_on_pipes(order, cgroup, report_write)
-    finally:
-        os.close(report_write)
-    try:
-        said = os.read(report_read, REPORT_BYTES_MAX)
-    finally:
-        os.close(report_read)
+        pid, process, said = _started(order, cgroup)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "")
+        cause = f"there is no process or terminal for it now: {error.strerror}"
+        raise StartFailed(cause, code=NOT_EXECUTABLE, error=name) from error
     if said:
         os.waitpid(pid, 0)
         for fd in {process.input_fd, process.slave, *process.outputs} - {-1}:
@@ -86,6 +91,20 @@ def start(order: Order, *, cgroup: str) -> Process:
         os.close(process.pidfd)
         raise _failure(said, order)
     return process
+
+
+def _started(order: Order, cgroup: str) -> tuple[int, Process, bytes]:
+    """The process, and why it could not become the command; empty when it did. Raises OSError."""
+    report_read, report_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        start = _start_on_pipes if order.tty is None else _start_on_terminal
+        pid, process = start(order, cgroup, report_write)
+    finally:
+        os.close(report_write)
+    try:
+        return pid, process, os.read(report_read, REPORT_BYTES_MAX)
+    finally:
+        os.close(report_read)
 
 
 def _start_on_terminal(order: Order, cgroup: str, report: int) -> tuple[int, Process]:

@@ -47,6 +47,7 @@ EFFECTS_AT_ONCE = 256
 EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
 JOBS_AT_ONCE = 32
+CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
 CLOCKS = "clocks"  # the key of all checks of clocks together; the others' keys are ids
 BACK_OFF_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # quick first: most trouble is a parent that just starts
 HOUSEKEEPING_S = 3600.0
@@ -62,7 +63,9 @@ class Reconciler:
     def __init__(self, world: World, *, retention_s: float = RETENTION_S) -> None:
         self.world = world
         self.retention_s = retention_s
-        self.adopted = asyncio.Event()
+        self.adopted = asyncio.Event()  # each runner was looked for
+        self._missing: set[str] | None = None  # jobs whose runners are still looked for; None: not known yet which
+        self._nudge = asyncio.Event()  # an effect may be due, or may be done now
 
     async def run(self) -> None:
         """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
@@ -72,33 +75,51 @@ class Reconciler:
             group.create_task(self._effects())
             group.create_task(self._deadlines())
 
-    async def _adoption(self) -> None:
-        await self._adopt()
-        self.adopted.set()
-
     # -- adoption
     # -----------------------------------------------------------------------------------------------------------
 
-    async def _adopt(self) -> None:
-        """Find every runner again; what became of jobs without one comes as a report."""
-        await self._each(await self._reading(lambda view: view.living_jobs()), self._adopt_one)
+    async def _adoption(self) -> None:
+        """Find every runner again; what became of jobs without one comes as a report.
+
+        One that lives and does not answer is looked for as long as we live; what is to be done for its job waits.
+        """
+        found = await self._reading(lambda view: view.living_jobs())
+        self._missing = {job.id for job in found}
+        self._nudge.set()
+        silent: list[Job] = []
+
+        async def look(job: Job) -> None:
+            if not await self._is_found(job):
+                silent.append(job)
+
+        await self._each(found, look)
         await self._settle_all()
+        self.adopted.set()
+        async with asyncio.TaskGroup() as group:
+            for job in silent:
+                group.create_task(self._look_on(job))
 
-    async def _adopt_one(self, job: Job) -> None:
-        for pause in (*BACK_OFF_S, BACK_OFF_S[-1], BACK_OFF_S[-1]):
-            try:
-                await self._find_again(job)
+    async def _look_on(self, job: Job) -> None:
+        pause = iter(BACK_OFF_S)
+        while True:
+            await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
+            if await self._is_found(job):
                 return
-            except (Unavailable, Broken) as problem:
-                log.warning("adopting job %s failed, trying again: %s", job.id, problem, extra=_concerns(job))
-                await self.world.clock.sleep(pause)
-        log.error(
-            "job %s could not be adopted; the next start of the coordinator tries again", job.id, extra=_concerns(job)
-        )
 
-    async def _find_again(self, job: Job) -> None:
+    async def _is_found(self, job: Job) -> bool:
         try:
-            _, order, owner = await self.world.store.read(lambda view: _whole(view, job.id))
+            await self._find_again(job.id)
+        except (Unavailable, Broken) as problem:
+            log.warning("adopting job %s failed, trying again: %s", job.id, problem, extra=_concerns(job))
+            return False
+        assert self._missing is not None
+        self._missing.discard(job.id)
+        self._nudge.set()
+        return True
+
+    async def _find_again(self, id: str) -> None:
+        try:
+            job, order, owner = await self.world.store.read(lambda view: _whole(view, id))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
@@ -135,14 +156,12 @@ class Reconciler:
     async def _effects(self) -> None:
         """Do what is due, in order per job, all jobs side by side: one that hangs holds up nobody else.
 
-        Until all jobs are adopted, only clocks are checked: a runner that is hard to find must not keep a lease from
-        ending in time.
+        For a job whose runner is still looked for nothing is done: it waits for that one alone.
         """
         busy: set[str] = set()
-        nudge, room = asyncio.Event(), asyncio.Semaphore(JOBS_AT_ONCE)
+        nudge, room = self._nudge, asyncio.Semaphore(JOBS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._nudge_on_effects(nudge))
-            group.create_task(self._nudge_on_adoption(nudge))
             while True:
                 nudge.clear()
                 now = self.world.clock.now()
@@ -156,21 +175,23 @@ class Reconciler:
                 timer.cancel()
 
     async def _due(self, now: float, busy: set[str]) -> tuple[dict[str, list[Pending]], float | None]:
-        """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due."""
+        """The due effects of jobs that nothing is being done for, by job; and when the next one after now is due.
 
-        is_ready = self.adopted.is_set()
-        limit = EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(busy) if is_ready else EFFECTS_BEFORE_ADOPTION
+        Where many clocks are due, they alone: what they ask for comes after the last of them.
+        """
+
+        is_begun, held = self._missing is not None, busy | (self._missing or set())
+        limit = EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(held) if is_begun else EFFECTS_BEFORE_ADOPTION
 
         def query(view: View) -> tuple[list[Pending], float | None]:
             return view.effects_due(now, limit), view.next_effect_at(now)
 
         found, next_at = await self._reading(query)
         by_job: dict[str, list[Pending]] = {}
-        for pending in found:
-            if not is_ready and not isinstance(pending.effect, CheckClock):
-                continue
+        clocks = [pending for pending in found if isinstance(pending.effect, CheckClock)]
+        for pending in clocks if len(clocks) > CLOCKS_FIRST or not is_begun else found:
             key = CLOCKS if isinstance(pending.effect, CheckClock) else getattr(pending.effect, "job", pending.session)
-            if key not in busy:
+            if key not in held:
                 by_job.setdefault(key, []).append(pending)
         return by_job, next_at
 
@@ -178,10 +199,6 @@ class Reconciler:
         while True:
             await self.world.store.wait_effect(timeout_s=HOUSEKEEPING_S)
             nudge.set()
-
-    async def _nudge_on_adoption(self, nudge: asyncio.Event) -> None:
-        await self.adopted.wait()
-        nudge.set()
 
     async def _nudge_at(self, time: float, nudge: asyncio.Event) -> None:
         """At this time, or when the clock was set: a time of day that comes sooner than it seemed is not missed."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hawse.domain.errors import NotFound, Unavailable
-from hawse.domain.job import Outcome, OutcomeKind
+from hawse.domain.job import NEVER_STARTED, Outcome, OutcomeKind
 from hawse.ports.launcher import Ended, Links, Report, Start, Swept
 from hawse.testing.sim_host import SimHost, SimRunner
 
@@ -42,7 +42,7 @@ class SimLauncher:
         await self._line()
         runner = self.host.runners.get((start.job, start.attempt))
         if runner is None:
-            self._lose(start, "it was never started")
+            self._lose(start, NEVER_STARTED.cause)
         else:
             self._follow(runner)
 

@@ -157,7 +157,8 @@ class SharingSimulation:
 
     def _wish(self) -> Wish:
         role = self.rng.choice(list(Role))
-        names = [c.value for c in ROLES[role]] + [f"{c}@{self.rng.choice(JOBS)}" for c in ROLES[role] if "job:" in c]
+        all_of_it = sorted(ROLES[role])  # sorted: a set's order differs between two processes, and a seed must not
+        names = [c.value for c in all_of_it] + [f"{c}@{self.rng.choice(JOBS)}" for c in all_of_it if "job:" in c]
         can = self.rng.sample([n for n in names if n != f"{Capability.JOB_RUN}@one"], k=min(3, len(names)))
         can = [name for name in can if not name.startswith("job:run@")]
         until = self.rng.choice([None, None, self.clock.now() + self.rng.uniform(1, 60)])

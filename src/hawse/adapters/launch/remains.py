@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from hawse.domain.ids import storable
+from hawse.domain.job import NEVER_STARTED
 from hawse.runner import claim, kin, look
 from hawse.wire import fields
 from hawse.wire.errors import WireError
@@ -37,7 +38,7 @@ def runner_lives(claimed: Mapping[str, Any]) -> bool:
 def cause_of_loss(claimed: Mapping[str, Any] | None) -> str:
     """Why nobody saw the end, in words."""
     if claimed is None:
-        return "it was never started"
+        return NEVER_STARTED.cause
     if not claimed:
         return "nobody answers for it, and the record of its runner is damaged"
     if claimed.get("boot_id") != kin.boot_id():

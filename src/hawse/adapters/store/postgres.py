@@ -255,6 +255,7 @@ class _Listener:
         self._wakeups = wakeups
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._made: Connection | None = None
         self._descriptor = -1
         self._lost = asyncio.Event()
         self.listening = asyncio.Event()
@@ -290,7 +291,14 @@ class _Listener:
         except psycopg.Error as error:
             connection.close()
             raise self._address.translated(error) from error
+        self._made = connection
         return connection
+
+    def close_made(self) -> None:
+        """Once the threads have ended: the connection of who was cancelled while he waited for it."""
+        if self._made is not None:
+            with suppress(psycopg.Error):
+                self._made.close()
 
     def _hear(self) -> None:
         """The socket has something: never waits."""
@@ -422,4 +430,5 @@ class PostgresStore:
         with suppress(asyncio.CancelledError):
             await self._listening
         await self._threads.aclose()
+        self._listener.close_made()
         self._wakeups.foreign()

@@ -5,6 +5,7 @@ Sent as they are: Litestar's general response looks at encodings, cookies and ba
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ Header = tuple[bytes, bytes]
 _JSON = (b"content-type", b"application/json")
 
 
-class Made(Response[Any]):
+class Made(Response[Any], ABC):
     """What a handler returns: it sends itself. Nothing of Response's is used."""
 
     def __init__(self) -> None: ...
@@ -25,8 +26,8 @@ class Made(Response[Any]):
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         return self.serve
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Answer(Made):

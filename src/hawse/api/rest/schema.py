@@ -26,7 +26,8 @@ from hawse.api.rest.problem import MEDIA_TYPE, ProblemDocument
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
-_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in ("session", "job", "attachment", "grant")}
+_STATED = ("session", "job", "attachment", "grant", "user", "token", "project")
+_STATES = {f"hawse.domain.{noun}.S": f"{noun.capitalize()}State" for noun in _STATED}
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 _TEXT = {"type": "string"}
 _KEY = {

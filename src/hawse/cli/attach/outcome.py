@@ -76,9 +76,6 @@ def _tell_dropped(view: View) -> None:
 
 def _run_end(view: View, how: str) -> int:
     name = view.name
-    if how == ENDED and (again := next_attempt(view)):
-        note(f"[{name} failed: {outcome(view.outcome)}; {again}; follow it: hawse logs -f {name}]")
-        return view.outcome.exit_code if view.outcome is not None else 1
     if how == ENDED:
         if view.outcome is not None and view.outcome.kind in ("lost", "failed"):
             note(f"hawse: {name}: {outcome(view.outcome)}")

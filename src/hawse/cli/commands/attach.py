@@ -78,7 +78,7 @@ def _around_us(job: Job) -> set[str]:
     """The ids of the jobs on whose terminals ours is shown: the one that we are in, those that show that one, and so
     on. The coordinator knows who shows whom, since clients tell it where they are.
     """
-    from hawse.cli.attach.view import place_in
+    from hawse.cli.attach.where import place_in
 
     found: set[str] = set()
     unseen = [(os.environ.get("HAWSE_SESSION", ""), os.environ.get("HAWSE_JOB", ""))]

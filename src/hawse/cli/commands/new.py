@@ -8,11 +8,12 @@ import time
 
 import click
 
-from hawse.cli.clock_options import Ends, error_policy, lease_options, on_error_option, policy_options
+from hawse.cli.clock_options import Ends, lease_options, policy_options
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option
+from hawse.cli.job_options import JobOptions, job_options, pair
+from hawse.cli.options import Connection, connected, json_option
 from hawse.cli.say import is_terminal, json_out, note, out
-from hawse.domain.errors import Clash, Invalid
+from hawse.domain.errors import Clash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,40 +32,10 @@ START_S = 2.0  # a job starts within milliseconds; a machine that needs longer i
 @click.option("--job-name", metavar="NAME", help="Name of its first job (default: from the command).")
 @click.option("--description", default="", metavar="TEXT", help="What people read about it.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; may be repeated.")
-@click.option(
-    "--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable for the job; may be repeated."
-)
-@click.option(
-    "--cwd", metavar="DIR", shell_complete=complete_folder, help="Working directory of the job (default: this one)."
-)
-@click.option(
-    "--on-lost",
-    type=click.Choice(["report", "restart"]),
-    default="report",
-    show_default=True,
-    help="What to do when the job's runner or host died.",
-)
-@click.option(
-    "--log-on-full",
-    type=click.Choice(["block", "drop"]),
-    default="block",
-    show_default=True,
-    help="When the disk is full: the job waits, or its output is dropped and the gap told.",
-)
-@click.option(
-    "--leftovers",
-    type=click.Choice(["end", "keep"]),
-    default="end",
-    show_default=True,
-    help="Processes that the job leaves behind.",
-)
-@click.option(
-    "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
-)
 @click.option("--project", metavar="P", help="In this project (default: HAWSE_PROJECT, your own).")
+@job_options
 @lease_options
 @policy_options
-@on_error_option
 @json_option
 @connected()
 def command(
@@ -74,16 +45,10 @@ def command(
     job_name: str | None,
     description: str,
     labels: tuple[str, ...],
-    variables: tuple[str, ...],
-    cwd: str | None,
-    on_lost: str,
-    log_on_full: str,
-    leftovers: str,
-    grace_s: float | None,
     project: str | None,
+    options: JobOptions,
     ends: Ends,
     policies: dict[str, Any],
-    on_error: str | None,
     as_json: bool,
     connection: Connection,
 ) -> int:
@@ -98,25 +63,16 @@ def command(
     hawse new -d build -- make -j8
     """
     from hawse.cli.attach.tty import SIZE_DEFAULT, size
-    from hawse.client.spec import job_spec
 
     attach = not (detached or as_json) and is_terminal(sys.stdout) and is_terminal(sys.stdin)
     connection.project = project
     server = connection.open()
     around = server.surroundings()
-    env = {**(around.environ if around else os.environb), **dict(pair(text, "--env") for text in variables)}
-    spec = job_spec(
+    spec = options.spec(
         command_line() or (login_shell() if around is None else [around.environ.get(b"SHELL", b"/bin/sh"), "-l"]),
-        around=around,
-        env=env,
-        cwd=cwd,
+        around,
         tty=size(1) if is_terminal(sys.stdout) else SIZE_DEFAULT,
         name=job_name,
-        on_lost=on_lost,
-        log_on_full=log_on_full,
-        leftovers=leftovers,
-        grace_s=grace_s,
-        **error_policy(on_error),
     )
     lease = ends.chosen(time.time(), keep=keep)
     told = {os.fsdecode(key): os.fsdecode(value) for key, value in (pair(text, "--label") for text in labels)}
@@ -169,13 +125,6 @@ def _created(server: Server, name: str | None, **rest: object) -> Session:
                 error.next_step = f"attach to it: hawse attach {name}; or choose another name"
                 raise
     raise Clash("every name that was tried is taken", next_step="give a name: hawse new NAME")
-
-
-def pair(text: str, option: str) -> tuple[bytes, bytes]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise Invalid(f"{option} {text!r} is not NAME=VALUE")
-    return os.fsencode(key), os.fsencode(value)
 
 
 def login_shell() -> list[str]:

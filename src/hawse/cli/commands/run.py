@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
-from hawse.cli.clock_options import error_policy, on_error_option
 from hawse.cli.command_line import WithCommandLine, command_line
-from hawse.cli.options import Connection, Numbers, complete_folder, connected, json_option, session_argument
-from hawse.cli.say import is_terminal, json_out, out
+from hawse.cli.job_options import JobOptions, job_options
+from hawse.cli.options import Connection, connected, json_option, session_argument
+from hawse.cli.say import is_terminal, json_out, note, out
 from hawse.domain.errors import Invalid
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hawse.client.api import Job
 
 
 @click.command(cls=WithCommandLine)
@@ -21,33 +26,7 @@ from hawse.domain.errors import Invalid
 @click.option("-i", "--stdin", "forwards", is_flag=True, help="Forward standard input, even from a terminal.")
 @click.option("-n", "--no-stdin", is_flag=True, help="Do not read standard input.")
 @click.option("--name", "job_name", metavar="NAME", help="The job's name (default: from the command).")
-@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; may be repeated.")
-@click.option("--cwd", metavar="DIR", shell_complete=complete_folder, help="Working directory (default: this one).")
-@click.option(
-    "--on-lost",
-    type=click.Choice(["report", "restart"]),
-    default="report",
-    show_default=True,
-    help="What to do when the job's runner or host died.",
-)
-@click.option(
-    "--log-on-full",
-    type=click.Choice(["block", "drop"]),
-    default="block",
-    show_default=True,
-    help="When the disk is full: the job waits, or its output is dropped and the gap told.",
-)
-@click.option(
-    "--leftovers",
-    type=click.Choice(["end", "keep"]),
-    default="end",
-    show_default=True,
-    help="Processes that the job leaves behind.",
-)
-@click.option(
-    "--grace", "grace_s", type=Numbers(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL at its end."
-)
-@on_error_option
+@job_options
 @json_option
 @connected()
 def command(
@@ -57,20 +36,15 @@ def command(
     forwards: bool,
     no_stdin: bool,
     job_name: str | None,
-    variables: tuple[str, ...],
-    cwd: str | None,
-    on_lost: str,
-    log_on_full: str,
-    leftovers: str,
-    grace_s: float | None,
-    on_error: str | None,
+    options: JobOptions,
     as_json: bool,
     connection: Connection,
 ) -> int:
     """Run a further COMMAND in a session, show its output and exit with its code.
 
     Standard input is forwarded when it is not a terminal. Ctrl-C interrupts the command; a second one leaves it
-    running, as Ctrl-\\ d does with -t: 130, since nobody knows yet how it ends.
+    running, as Ctrl-\\ d does with -t: 130, since nobody knows yet how it ends. With --on-error restart:N each attempt
+    is shown; the code is the last one's.
 
     With -d it waits only until COMMAND runs: 127 when there is none, 126 when it cannot be run. --json needs -d.
 
@@ -79,9 +53,7 @@ def command(
     hawse run demo -- sort < names.txt
     """
     from hawse.cli.attach.tty import size
-    from hawse.cli.commands.new import pair, start_code
     from hawse.cli.target import session_at
-    from hawse.client.spec import job_spec
 
     argv = command_line()
     if as_json and not detached:
@@ -93,45 +65,69 @@ def command(
         raise Invalid("the command is missing", next_step=f"give a command after --: hawse run {name} -- COMMAND")
     forwards = not detached and not no_stdin and not tty and (forwards or not is_terminal(sys.stdin))
     server = connection.open()
-    around = server.surroundings()
-    spec = job_spec(
+    spec = options.spec(
         argv,
-        around=around,
-        env={**(around.environ if around else os.environb), **dict(pair(text, "--env") for text in variables)},
-        cwd=cwd,
+        server.surroundings(),
         tty=size(1) if tty else False,
         stdin="open" if forwards else "null",
         name=job_name,
-        on_lost=on_lost,
-        log_on_full=log_on_full,
-        leftovers=leftovers,
-        grace_s=grace_s,
-        **error_policy(on_error),
     )
-    session = session_at(server, name)
-    job = session.add(spec)
-    label = f"{session.name}/{job.name}"
-    if detached:
-        code = start_code(job)
-        if as_json:
-            json_out(job.info.raw)
-        elif code == 0:
-            out(f"{label}  {job.id}")
-            out(f"follow it with: hawse logs -f {label}")
-        return code
+    job = session_at(server, name).add(spec)
+    return _told(job, as_json=as_json) if detached else _shown(job, tty=tty, forwards=forwards)
+
+
+def _told(job: Job, *, as_json: bool) -> int:
+    from hawse.cli.commands.new import start_code
+
+    code, label = start_code(job), f"{job.session.name}/{job.name}"
+    if as_json:
+        json_out(job.info.raw)
+    elif code == 0:
+        out(f"{label}  {job.id}")
+        out(f"follow it with: hawse logs -f {label}")
+    return code
+
+
+def _shown(job: Job, *, tty: bool, forwards: bool) -> int:
+    """Attempt after attempt, as its error policy says; the exit code of the last."""
+    from hawse.cli.attach.again import next_attempt
     from hawse.cli.attach.config import detach_keys
     from hawse.cli.attach.keys import Keys
     from hawse.cli.attach.outcome import run_end
-    from hawse.cli.attach.view import View
+    from hawse.cli.attach.view import ENDED, View
+    from hawse.cli.words import outcome
 
+    label, start = f"{job.session.name}/{job.name}", 0
     raw = tty and is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    view = View(
-        job,
-        mode="control",
-        raw=raw,
-        keys=detach_keys() if raw else Keys(None),
-        start=0,
-        takes_input=raw or forwards,
-        name=label,
-    )
-    return run_end(view, view.run())
+    while True:
+        view = View(
+            job,
+            mode="control",
+            raw=raw,
+            keys=detach_keys() if raw else Keys(None),
+            start=start,
+            takes_input=raw or forwards,
+            name=label,
+        )
+        how = view.run()
+        again = next_attempt(view) if how == ENDED else ""
+        if not again:
+            return run_end(view, how)
+        note(f"[{label} failed: {outcome(view.outcome)}; {again}; Ctrl-C leaves it, it goes on]")
+        if not _started_again(job):
+            return _left(label)
+        start = view.offset
+
+
+def _started_again(job: Job) -> bool:
+    """Wait for the next attempt, or for the news that there is none. False: the user does not wait."""
+    try:
+        job.wait(until="started")
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _left(label: str) -> int:
+    note(f"[left {label}; it goes on. Follow it: hawse logs -f {label}; return: hawse attach {label}]")
+    return EXIT_INTERRUPTED

@@ -213,7 +213,7 @@ def _log_words(job: JobInfo) -> str:
         return f"blocked{since}: {log.cause}; the job waits until there is room{lost}"
     if log.state == "dropping":
         return f"dropping output{since}: {log.cause}{lost}"
-    return f"complete{lost}" if not lost else f"has gaps{lost}"
+    return f"has gaps{lost}" if lost else "nothing was dropped"
 
 
 def attachment_facts(one: AttachmentInfo, session: SessionInfo, now: float) -> None:
