@@ -141,6 +141,32 @@ def test_each_cell_of_the_table_through_the_command_line(machine: Machine, guest
     assert ada.run("new", "mine", "-d", "--", "id").returncode == DENIED, "jobs would run as the coordinator's user"
 
 
+WINDOWS = [
+    ("attach read", ["logs", "-f", "{s}"]),
+    ("attach watch", ["attach", "{s}", "--watch"]),
+    ("attach control", ["attach", "{s}"]),
+    ("attach control steal", ["attach", "{s}", "--steal"]),
+]
+
+
+@pytest.mark.requirement("S6.1", "S7.2", "S8.3", "S8.4", "S5.3")
+def test_each_cell_that_needs_a_terminal(machine: Machine, guests: Callable[[str], Guest]) -> None:
+    ada = guests("a")
+    for role in (None, *Role):
+        name = f"s-{role or 'none'}"
+        begin(machine, name, "sh", "-c", "echo printed; exec sleep 1000")
+        if role is not None:
+            mine(machine, "share", name, ada.name, "--role", role.value)
+        for verb, words in WINDOWS:
+            window = ada.window(*(word.format(s=name) for word in words))
+            if role in allowed(BY_NAME[verb]):
+                window.until("printed")
+            else:
+                window.until(lambda text: any(word in text for word in ("may not", "somebody else", "needs attachment")))
+                assert "printed" not in window.text, (verb, role)
+            window.kill()
+
+
 @pytest.mark.requirement("S6.1", "S7.2", "S8.1", "S8.3")
 def test_eyes_without_hands_and_cut_within_a_moment(machine: Machine, guests: Callable[[str], Guest]) -> None:
     ada, bob = guests("a"), guests("b")
