@@ -216,7 +216,7 @@ def test_a_silent_one_really_loses_control(hawse, terminal, begun):
     begun.until("one")
 
 
-@pytest.mark.requirement("S5.5")
+@pytest.mark.requirement("S5.5", "L4.16")
 def test_an_idle_one_is_really_detached_and_told_how_to_return(hawse, terminal, begun):
     hawse("policy", "set", "s", "idle_s=2s")
     assert begun.ended() == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from machine import Machine
-from screen import Screen
+from screen import KEY, Screen
 from tests.other_users import need_root, opened
 
 from hawse.domain.grant import Role
@@ -155,14 +155,24 @@ def test_eyes_without_hands_and_cut_within_a_moment(machine: Machine, guests: Ca
         looking = ada.window("attach", "pair", "--watch")
         looking.until(">>>")
         typing = bob.window("attach", "pair")
-        typing.until(">>>")
+        typing.until("you look on")
+        typing.type("'ev' + 'il'\r")
+        typing.until("what you type goes nowhere")
+        typing.type(KEY + "t")
+        typing.until("[you have control]")
+        me.until(f"{bob.name} (/dev/pts/")
         typing.type("6*7\r")
         for window in (me, looking, typing):
             window.until("42")
         looking.type("print('never')\r")
+        me.type(KEY + "t")
+        typing.until("took control; take it back: Ctrl-\\ t")
         me.type("1+1\r")
         me.until("\n2")
         assert "never" not in me.text
+        assert "evil" not in me.text
+        typing.type(KEY + "t")
+        me.until(lambda text: text.count("took control") == 2)
         no_hands = ada.window("attach", "pair")
         no_hands.until("may not job:control")
         assert "--watch" in no_hands.text
@@ -172,6 +182,7 @@ def test_eyes_without_hands_and_cut_within_a_moment(machine: Machine, guests: Ca
         assert "return with" not in typing.text
         mine(machine, "unshare", "pair", ada.name)
         looking.until("taken back")
+        me.until(lambda text: text.count("[you have control]") == 2)  # his went to who stays
         again = bob.window("attach", "pair")
         again.until("belongs to somebody else")
         me.type("2+3\r")

@@ -165,7 +165,7 @@ def test_the_replaced_link_of_the_holder_types_no_more(attempt):
     new.until_output(b"got x")
 
 
-@pytest.mark.requirement("S5.5")
+@pytest.mark.requirement("S5.5", "L4.16")
 def test_it_knows_when_each_was_last_active(attempt, eventually):
     coordinator = attempt.coordinator()
 

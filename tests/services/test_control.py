@@ -394,7 +394,7 @@ def test_a_policy_that_is_set_counts_from_then_on(in_lab) -> None:
     in_lab(test)
 
 
-@pytest.mark.requirement("S5.5")
+@pytest.mark.requirement("S5.5", "L4.16")
 def test_an_idle_attachment_is_detached_to_the_second_and_the_work_goes_on(in_lab) -> None:
     async def test(lab: Lab) -> None:
         await begun(lab)
@@ -411,7 +411,7 @@ def test_an_idle_attachment_is_detached_to_the_second_and_the_work_goes_on(in_la
     in_lab(test)
 
 
-@pytest.mark.requirement("S5.5")
+@pytest.mark.requirement("S5.5", "L4.16")
 @pytest.mark.parametrize("what", ["typed", "printed"])
 def test_who_types_or_is_shown_something_is_not_idle(in_lab, what) -> None:
     async def test(lab: Lab) -> None:
@@ -429,7 +429,7 @@ def test_who_types_or_is_shown_something_is_not_idle(in_lab, what) -> None:
     in_lab(test)
 
 
-@pytest.mark.requirement("S5.5")
+@pytest.mark.requirement("S5.5", "L4.16")
 def test_idle_0_is_never(in_lab) -> None:
     async def test(lab: Lab) -> None:
         await begun(lab)

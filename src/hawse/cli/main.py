@@ -142,7 +142,7 @@ def group() -> None:
     """Name a piece of work once; it stays while you come and go.
 
     A session holds jobs. They run on when you detach, close the terminal or log out; come back with `hawse attach`.
-    In a session's own job, NAME may be left out for run, show, logs, events, describe and detach: it is that session.
+    In a session's own job, NAME may be left out for run, show, logs, events, who, describe and detach.
 
     \b
     hawse new demo -- vim notes.txt     start a session, attach to it; Ctrl-\\ d detaches
