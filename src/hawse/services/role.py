@@ -12,13 +12,14 @@ from hawse.services.gate import ADMIN_MAY
 class Verb:
     """One thing that can be asked for. name: as REST's operation ids, with the mode where that matters. command: as it
     is typed. needs: the capability; None: everybody may try. note: what the table cannot say. only_admins: it is no
-    session's, but the site's."""
+    session's, but the site's. also: a second capability that it needs."""
 
     name: str
     command: str
     needs: Capability | None
     note: str = ""
     only_admins: bool = False
+    also: Capability | None = None
 
 
 C = Capability
@@ -43,7 +44,10 @@ VERBS = (
     Verb("attach control", "hawse attach", C.JOB_CONTROL),
     Verb("signal_job", "hawse signal", C.JOB_SIGNAL),
     Verb("stop_job", "", C.JOB_STOP),
-    Verb("attach control steal", "hawse attach --steal", C.ATTACHMENT_DETACH, "under policy attach=steal: job:control"),
+    Verb(
+        "attach control steal", "hawse attach --steal", C.ATTACHMENT_DETACH,
+        "and job:control; under policy attach=steal that alone", also=C.JOB_CONTROL,
+    ),
     Verb("take_control", "hawse take", C.JOB_CONTROL, "for one's own attachment"),
     Verb("list_attachments", "hawse who", C.SESSION_SEE, "of jobs that the grant concerns"),
     Verb("detach", "hawse detach", C.ATTACHMENT_DETACH, "one's own: always"),
@@ -91,9 +95,9 @@ def allowed(verb: Verb) -> tuple[Role, ...]:
         return ()
     if verb.needs is None:
         return tuple(Role)
-    return tuple(role for role in Role if verb.needs in ROLES[role])
+    return tuple(role for role in Role if {verb.needs, verb.also or verb.needs} <= ROLES[role])
 
 
 def admins_may(verb: Verb) -> bool:
     """May an admin of the site, who has no role in the session?"""
-    return verb.needs is None or verb.needs in ADMIN_MAY
+    return verb.needs is None or (verb.needs in ADMIN_MAY and (verb.also is None or verb.also in ADMIN_MAY))
