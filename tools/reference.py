@@ -219,7 +219,7 @@ def type_of(schema: Json) -> str:
 def python_page() -> str:
     """The synchronous API; its asyncio twin has the same names."""
     import hawse
-    from hawse.client import api, records, records_notices
+    from hawse.client import api, records, records_notices, records_site
 
     parts = [
         "# Python\n\n",
@@ -236,7 +236,7 @@ def python_page() -> str:
     parts.append("# Objects\n\n")
     parts += [_class(kind) for kind in (api.Server, api.Session, api.Job, api.Attachment, api.Notices)]
     parts += ["# Records\n\n", prose("What was answered, as read-only objects. `raw` has the whole JSON object.")]
-    for module in (records, records_notices):
+    for module in (records, records_notices, records_site):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if kind.__module__ == module.__name__ and kind is not records.Record:
                 parts.append(_record(kind))

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from hawse.api.rest import feed
+from hawse.domain.errors import Unavailable
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -215,6 +216,38 @@ def test_silence_is_filled_with_heartbeats(rest, monkeypatch):
             async for _, event, _ in messages(http):
                 comments += event == ""
                 if comments == 3:
+                    break
+            http.close()
+
+    rest.run(main())
+
+
+def test_a_feed_outlasts_a_store_that_is_away(rest, monkeypatch):
+    """Its readers stay, with signs of life, and go on behind what they had."""
+    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(feed, "AGAIN_S", 0.02)
+
+    async def away(query: object) -> None:
+        raise Unavailable("the database restarts")
+
+    async def main():
+        async with rest.stage() as stage:
+            await rest.ask(stage.path, "POST", "/v1/sessions", {"alias": "a"})
+            http = await follow(rest, stage.path, "a")
+            told = messages(http)
+            assert (await anext(told))[1] == "session.created"
+            with monkeypatch.context() as patch:
+                patch.setattr(stage.desk.world.store, "read", away)
+                comments = 0
+                async for _, event, _ in told:
+                    assert event == ""
+                    comments += 1
+                    if comments == 5:
+                        break
+            await rest.ask(stage.path, "PATCH", "/v1/sessions/a", {"description": "d"})
+            async for _, event, _ in told:
+                if event:
+                    assert event == "session.described"
                     break
             http.close()
 

@@ -5,9 +5,8 @@ import os
 import stat
 
 import pytest
+from tests.cli.conftest import CommandLine, end_parent
 from tests.site_service import serving
-
-from conftest import CommandLine, end_parent
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ class Rig:
         script = (
             "import socket, sys, os\n"
             f"s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect({self.socket!r})\n"
-            "s.sendall(sys.stdin.buffer.read())\n"
+            "try: s.sendall(sys.stdin.buffer.read())\n"
+            "except BrokenPipeError: pass\n"  # it was refused before it was read
             + ("s.shutdown(socket.SHUT_WR)\n" if half else "")
             + "sys.stdout.write(s.recv(4096).decode())\n"
         )

@@ -72,21 +72,6 @@ def test_work_over_ssh(cluster, reader):
 
 
 @pytest.fixture
-def site(places, monkeypatch):
-    """What a person has: a service, and HAWSE_SERVER that says where."""
-    if os.getuid() != 0:
-        pytest.skip("the page is an admin's, and says so with root's uid")
-    path = places.runtime / "coordinator.sock"
-    monkeypatch.setenv("HAWSE_SERVER", f"unix:{path}")
-    with serving(path):
-        yield
-
-
-def test_site_users(site, reader):
-    follow(reader, "site-users.md")
-
-
-@pytest.fixture
 def own_service(places, eventually):
     """After the page: the service that it started, and its runners' parent, have gone."""
     yield
@@ -100,3 +85,18 @@ def own_service(places, eventually):
 @pytest.mark.requirement("S0.1")
 def test_site_service(own_service, reader):
     follow(reader, "site-service.md")
+
+
+@pytest.fixture
+def site(places, monkeypatch):
+    """What a person has: a service, and HAWSE_SERVER that says where."""
+    if os.getuid() != 0:
+        pytest.skip("the page is an admin's, and says so with root's uid")
+    path = places.runtime / "coordinator.sock"
+    monkeypatch.setenv("HAWSE_SERVER", f"unix:{path}")
+    with serving(path):
+        yield
+
+
+def test_site_users(site, reader):
+    follow(reader, "site-users.md")

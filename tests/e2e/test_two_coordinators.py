@@ -209,7 +209,9 @@ def test_either_is_killed_at_any_time_and_nothing_is_lost_or_done_twice(pair, tm
     for name, id in made.items():
         session = leader.session(id)
         (one,) = session["jobs"]
-        assert starts(tmp_path, name) == 1, f"{name} was started {starts(tmp_path, name)} times"
+        was_late = session["lease_until"] is not None and one["outcome"]["cause"] == "it was stopped first"
+        wanted = 0 if was_late else 1  # its lease may be over before anybody leads
+        assert starts(tmp_path, name) == wanted, f"{name} {one} {leader.events(id)}"
         assert one["attempt"] == 1
         if session["lease_until"] is not None:
             pair.eventually(lambda id=id: leader.session(id)["state"] == "ended", what=f"the lease of {name} ended it")

@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,12 +125,8 @@ def test_what_an_owner_puts_into_his_folder_leads_nowhere_else(site, eventually)
 def test_all_may_be_killed_and_the_work_goes_on(site, eventually, over):
     ada = site.user("ada")
     ada.hawse("new", "-d", "demo", "--", "sh", "-c", COUNTER)
-    with ExitStack() as stack:
-        follow = subprocess.Popen(
-            [str(site.far / "bin" / "hawse"), "logs", "-f", "demo"], user=ada.uid, group=ada.uid, extra_groups=[],
-            env=ada.environ(over), cwd=ada.account.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        stack.callback(follow.kill)
+    with Follower(ada, over) as follow:
+        eventually(follow.said)  # a command that begins without a coordinator gives up soon
         eventually(lambda: ada.hawse("logs", "demo").count("\n") > 50)
         site.stop(signal.SIGKILL)
         site.stop_helper(signal.SIGKILL)
@@ -143,10 +139,38 @@ def test_all_may_be_killed_and_the_work_goes_on(site, eventually, over):
         outcome = job_of(ada, "demo", "later")[0]["outcome"]
         assert (outcome["kind"], outcome["code"]) == ("exited", 0)
         ada.sh("touch stop")
-        out, err = follow.communicate(timeout=60)
-    numbers = [int(line.split()[1]) for line in out.splitlines()]
-    assert numbers == list(range(1, len(numbers) + 1)), err
-    assert len(numbers) > 50
+        follow.ended()
+    assert follow.numbers() == list(range(1, len(follow.numbers()) + 1)), follow.error
+    assert len(follow.numbers()) > 50
+
+
+class Follower:
+    """`hawse logs -f demo`, into a file."""
+
+    def __init__(self, user, over):
+        self.path = user.site.folder / "followed"
+        self.error = ""
+        with open(self.path, "wb") as out:
+            self.process = subprocess.Popen(
+                [str(user.site.far / "bin" / "hawse"), "logs", "-f", "demo"], user=user.uid, group=user.uid,
+                extra_groups=[], env=user.environ(over), cwd=user.account.home, stdout=out, stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate(timeout=60)
+
+    def said(self):
+        return self.path.stat().st_size
+
+    def ended(self):
+        self.error = self.process.communicate(timeout=60)[1]
+
+    def numbers(self):
+        return [int(line.split()[1]) for line in self.path.read_text().splitlines()]
 
 
 def _name(pid):
@@ -272,22 +296,16 @@ def test_a_cut_link_is_mended_at_its_byte(site, eventually):
     """The connections break, again and again, below a follower: no byte is lost or comes twice."""
     ada = site.user("ada")
     ada.hawse("new", "-d", "demo", "--", "sh", "-c", COUNTER)
-    follow = subprocess.Popen(
-        [str(site.far / "bin" / "hawse"), "logs", "-f", "demo"], user=ada.uid, group=ada.uid, extra_groups=[],
-        env=ada.environ("https"), cwd=ada.account.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
+    with Follower(ada, "https") as follow:
+        eventually(follow.said)
         for _ in range(5):
             before = ada.hawse("logs", "demo").count("\n")
             eventually(lambda before=before: ada.hawse("logs", "demo").count("\n") > before + 20)
             subprocess.run(["ss", "-K", "dport", "=", f":{site.port}"], capture_output=True, timeout=30, check=False)
         ada.sh("touch stop")
-        out, err = follow.communicate(timeout=60)
-    finally:
-        follow.kill()
-    numbers = [int(line.split()[1]) for line in out.splitlines()]
-    assert numbers == list(range(1, len(numbers) + 1)), err
-    assert len(numbers) > 100
+        follow.ended()
+    assert follow.numbers() == list(range(1, len(follow.numbers()) + 1)), follow.error
+    assert len(follow.numbers()) > 100
 
 
 def test_the_python_twins_over_https(site):
@@ -446,7 +464,7 @@ def test_what_an_owner_forges_harms_nobody_else(site, eventually, what):
     ada, bob = site.user("ada"), site.user("bob")
     bob.hawse("new", "-d", "his", "--", "cat")
     ada.hawse("new", "-d", "demo", "--keep", "--", "cat")
-    folder = job_of(ada, "demo", "cat")[1]
+    _, folder = job_of(ada, "demo", "cat")
     attempt = folder / "attempt-1"
     runner = runner_of(ada, "demo", "cat")
     incarnation = json.loads((attempt / "claim.json").read_text())["incarnation"]

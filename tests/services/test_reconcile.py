@@ -17,7 +17,8 @@ from hawse.domain.session import Lease
 from hawse.ports.launcher import Ended, LogChanged, Start
 from hawse.services import job as job_verbs
 from hawse.services import session as session_verbs
-from hawse.services.reconcile import RETENTION_S, Reconciler
+from hawse.services.housekeeping import RETENTION_S
+from hawse.services.reconcile import Reconciler
 from hawse.services.session import NewSession
 from hawse.services.world import Answered, Request, World
 from hawse.testing.memory_store import MemoryStore

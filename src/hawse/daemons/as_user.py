@@ -4,7 +4,7 @@ It is the only part that runs as root, so it is one file, imports nothing of haw
 one sitting; docs/explanation/as-user.md says what to look for. What it starts, and with which words, is fixed by its
 own command line, which root writes. A request says one thing only: the number of a user.
 
-    {"uid": 1000}\\n  ->  {"ok": true}\\n   or   {"error": "..."}\\n   or   {"failed": "..."}\\n: asking again may help
+    {"uid": 1000}\\n  ->  {"ok": true}\\n,  {"error": "..."}\\n,  or, when asking again may help,  {"failed": "..."}\\n
 
 In order: who asks (the kernel tells; only the coordinator's user), what is asked (one line, bounded in size and time),
 whether that user is an ordinary account, two folders of his, a fork, his groups, his uid, nothing inherited, exec.

@@ -1,7 +1,7 @@
 """LOOK: what a job without a runner has left, seen and signalled by a process of the same user.
 
 A coordinator that runs as another user can neither read whose those processes are nor end them; the user's parent can
-(spec 11, section 3). One LOOK is one look; how long to wait between two is the coordinator's to say.
+(spec 11, Jobs). One LOOK is one look; how long to wait between two is the coordinator's to say.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ class Parent:
             return
         if kind not in (terminal.SPAWN, terminal.LOOK) or connection in self._keepers:
             raise Malformed("the parent takes one SPAWN, one LOOK, one LEAVE or one KEEP")
+        order = parse_spawn(body) if kind == terminal.SPAWN else None
         asked = look.parse(body) if kind == terminal.LOOK else None
-        order = parse_spawn(body) if asked is None else None
         try:
             pid = os.fork()
         except OSError as error:  # too many processes, or no memory

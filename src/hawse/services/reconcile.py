@@ -1,4 +1,4 @@
-"""What makes the world fit the store: adoption, effects, reports, deadlines.
+"""What makes the world fit the store: effects, reports; adoption and housekeeping stand in files of their own.
 
 Nothing here is remembered between two runs. A coordinator that is killed at any step leaves stored effects, which are
 done again, and runners, which are adopted again; reports that were not committed were not acknowledged and come again.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from hawse.domain import attachment as attachments
 from hawse.domain import job as jobs
-from hawse.domain.attachment import STALE_S, Reason
 from hawse.domain.clock import ASKED, DEADLINED
 from hawse.domain.effect import (
     NAMES,
@@ -31,17 +29,16 @@ from hawse.domain.effect import (
 )
 from hawse.domain.errors import Broken, Fenced, NotFound, Problem, Unavailable
 from hawse.domain.job import Job
-from hawse.domain.session import Session
-from hawse.ports.launcher import Start
 from hawse.ports.store import Pending, Unit, View
 from hawse.services import control, deadline
 from hawse.services import grant as grants
 from hawse.services import notice as notices
 from hawse.services import refusal as refusals
 from hawse.services import report as reports
+from hawse.services.adoption import JOBS_AT_ONCE, Adoption, each, start_of
 from hawse.services.courier import Courier
+from hawse.services.housekeeping import HOUSEKEEPING_S, RETENTION_S, Housekeeping, remove
 from hawse.services.patience import BACK_OFF_S, until_available
-from hawse.services.session import settle
 from hawse.services.world import World
 
 T = TypeVar("T")
@@ -50,16 +47,10 @@ log = logging.getLogger("hawse.reconcile")
 EFFECTS_AT_ONCE = 256
 EFFECTS_BEFORE_ADOPTION = 4096  # read; only checks of clocks are done
 EFFECTS_PER_JOB = 8  # more are seldom stored for one job; a longer queue is read in parts
-JOBS_AT_ONCE = 32
 CLOCKS_FIRST = 32  # so many due at once go before all else: stopping jobs takes seconds, a clock is exact to one
 CLOCKS = "clocks"  # the key of all checks that wait for nothing but the store; the others' keys are ids
 EVENTS_AT_ONCE = 64  # whose notices are made in one transaction
 NOTICES = "notices"  # the key of all events that are to be told
-HOUSEKEEPING_S = 3600.0
-RETENTION_S = 30 * 86400.0  # requirements, "Defaults to ship": log retention 30 days
-ANSWERS_KEPT_S = 86400.0
-AUDIT_KEPT_S = 366 * 86400.0  # what a yearly review needs
-STALE_BATCH = 500
 
 
 class Reconciler:
@@ -67,11 +58,15 @@ class Reconciler:
 
     def __init__(self, world: World, *, retention_s: float = RETENTION_S) -> None:
         self.world = world
-        self.retention_s = retention_s
-        self.adopted = asyncio.Event()  # each runner was looked for
-        self._missing: set[str] | None = None  # jobs whose runners are still looked for; None: not known yet which
-        self._nudge = asyncio.Event()  # an effect may be due, or may be done now
         self.courier = Courier(world)
+        self.housekeeping = Housekeeping(world, retention_s=retention_s)
+        self._nudge = asyncio.Event()  # an effect may be due, or may be done now
+        self.adoption = Adoption(world, self._nudge)
+
+    @property
+    def adopted(self) -> asyncio.Event:
+        """Each runner was looked for."""
+        return self.adoption.done
 
     async def run(self) -> None:
         """Reconcile until cancelled. If cancelled, what was under way is done again by the next run."""
@@ -79,85 +74,14 @@ class Reconciler:
             group.create_task(self._reports())
             group.create_task(self._adoption())
             group.create_task(self._effects())
-            group.create_task(self._deadlines())
             group.create_task(self.courier.run())
-            group.create_task(self._drop_answers())
-
-    # -- adoption
-    # -----------------------------------------------------------------------------------------------------------
+            group.create_task(self.housekeeping.run())
 
     async def _adoption(self) -> None:
-        """Find every runner again; what became of jobs without one comes as a report.
-
-        One that lives and does not answer is looked for as long as we live; what is to be done for its job waits.
-        """
-        found = await self._reading(lambda view: view.living_jobs())
-        self._missing = {job.id for job in found}
-        self._nudge.set()
-        silent: list[Job] = []
-
-        async def look(job: Job) -> None:
-            if not await self._is_found(job):
-                silent.append(job)
-
-        await self._each(found, look)
-        await self._settle_all()
-        self.adopted.set()
-        await self.courier.watch(None)
         async with asyncio.TaskGroup() as group:
-            for job in silent:
-                group.create_task(self._look_on(job))
-
-    async def _look_on(self, job: Job) -> None:
-        pause = iter(BACK_OFF_S)
-        while True:
-            await self.world.clock.sleep(next(pause, BACK_OFF_S[-1]))
-            if await self._is_found(job):
-                return
-
-    async def _is_found(self, job: Job) -> bool:
-        try:
-            await self._find_again(job.id)
-        except (Unavailable, Broken) as problem:
-            log.warning("adopting job %s failed, trying again: %s", job.id, problem, extra=_concerns(job))
-            return False
-        assert self._missing is not None
-        self._missing.discard(job.id)
-        self._nudge.set()
-        return True
-
-    async def _find_again(self, id: str) -> None:
-        try:
-            job, start = await self.world.store.read(lambda view: _found(view, id))
-        except NotFound:
-            return  # it ended meanwhile: its order is gone
-        if job.state == jobs.S.PENDING:  # a stored effect starts it when its time has come
-            return
-        if job.state == jobs.S.LOST:  # an earlier coordinator's sweep ended with it
-            await self.world.launcher.sweep(job.id, job.attempt, grace_s=job.grace_s)
-            return
-        if job.state == jobs.S.STARTING:
-            await self.world.launcher.start(start)  # its claim knows whether that was done before
-            return
-        await self.world.launcher.adopt(start)
-        if job.state == jobs.S.STOPPING:  # the stop may not have reached its runner
-            await self.world.launcher.stop(job.id, job.attempt, grace_s=job.grace_s)
-
-    async def _settle_all(self) -> None:
-        """A session whose last job ended in the very commit before a crash is settled already;
-
-        this is for restored backups.
-        """
-
-        def verb(unit: Unit) -> None:
-            now = self.world.clock.now()
-            after = ""
-            while page := unit.sessions(living=True, after=after, limit=1000):
-                after = page[-1].id
-                for session in page:
-                    settle(unit, session, now=now)
-
-        await self._writing(verb)
+            group.create_task(self.adoption.run())
+            await self.adopted.wait()
+            await self.courier.watch(None)
 
     # -- effects
     # ------------------------------------------------------------------------------------------------------------
@@ -190,7 +114,7 @@ class Reconciler:
         Where many clocks are due, they alone: what they ask for comes after the last of them.
         """
 
-        is_begun, held = self._missing is not None, busy | (self._missing or set())
+        is_begun, held = self.adoption.missing is not None, busy | (self.adoption.missing or set())
         limit = EFFECTS_AT_ONCE + EFFECTS_PER_JOB * len(held) if is_begun else EFFECTS_BEFORE_ADOPTION
 
         def query(view: View) -> tuple[list[Pending], float | None]:
@@ -220,7 +144,7 @@ class Reconciler:
     ) -> None:
         try:
             if key == CLOCKS:  # they wait for nothing but the store, which commits many at once
-                await self._each(queue, lambda pending: self._in_order([pending]))
+                await each(queue, lambda pending: self._in_order([pending]))
                 return
             if key == NOTICES:
                 for at in range(0, len(queue), EVENTS_AT_ONCE):
@@ -313,7 +237,7 @@ class Reconciler:
             case SignalJob(job=id, attempt=attempt, signal=signal):
                 await self._signal(id, attempt, signal)
             case RemoveHistory(session=session):
-                await self._remove(session)
+                await remove(self.world, session)
 
     async def _start(self, id: str, attempt: int) -> None:
         try:
@@ -322,7 +246,7 @@ class Reconciler:
                 job = await self._writing(lambda unit: _begun(unit, id, attempt))
             if job.attempt != attempt or job.state not in jobs.WITH_RUNNER:
                 return
-            start = await self.world.store.read(lambda view: _start(view, job))
+            start = await self.world.store.read(lambda view: start_of(view, job))
         except NotFound:
             return  # it ended meanwhile: its order is gone
         if job.state == jobs.S.STARTING:
@@ -372,80 +296,8 @@ class Reconciler:
                     kind = type(report).__name__
                     log.exception("report %s of job %s cannot be taken", kind, report.job, extra={"job": report.job})
 
-    # -- deadlines
-    # ----------------------------------------------------------------------------------------------------------
-
-    async def _deadlines(self) -> None:
-        """Links that stayed away, history whose retention is over. Each is decided from stored times."""
-        count = 0
-        while True:
-            now = self.world.clock.now()
-            next_at = min(now + HOUSEKEEPING_S, await self._drop_stale(now))
-            await self._remove_old(now)
-            count = await self.world.store.wait_event("*", after=count, timeout_s=max(0.05, next_at - now))
-            await self.world.clock.sleep(1.0)  # under load once a second is often enough
-
-    async def _drop_stale(self, now: float) -> float:
-        """Detach what is overdue; the time when the next one will be."""
-
-        def verb(unit: Unit) -> float:
-            for attachment in unit.stale_attachments(STALE_BATCH):
-                if not attachments.is_overdue(attachment, now=now):
-                    return attachment.link_at + STALE_S
-                control.leave(unit, [attachment], reason=Reason.LOST, by="hawse", now=now)
-            return now + HOUSEKEEPING_S
-
-        stale = await self._reading(lambda view: view.stale_attachments(1))
-        if not stale:
-            return now + HOUSEKEEPING_S
-        if not attachments.is_overdue(stale[0], now=now):
-            return stale[0].link_at + STALE_S
-        return await self._writing(verb)
-
-    async def _remove_old(self, now: float) -> None:
-        old = await self._reading(lambda view: view.session_ids_ended_before(now - self.retention_s, 100))
-        for session in old:
-            await self._remove(session)
-
-    async def _drop_answers(self) -> None:
-        """First answers to request ids that are too old to be asked for again; what the audit log keeps no longer."""
-
-        def verb(unit: Unit) -> None:
-            now = self.world.clock.now()
-            unit.drop_answers_before(now - ANSWERS_KEPT_S)
-            if any(one.time < now - AUDIT_KEPT_S for one in unit.audit(limit=1)):
-                unit.drop_audit_before(now - AUDIT_KEPT_S)
-
-        while True:
-            await self._writing(verb)
-            await self.world.clock.sleep(HOUSEKEEPING_S)
-
-    async def _remove(self, session: str) -> None:
-        """Logs first: a crash between the two leaves a session that is removed again, never files without a session."""
-        try:
-            found: tuple[Session, list[Job]] = await self.world.store.read(
-                lambda view: (view.session(session), view.jobs(session))
-            )
-        except NotFound:
-            return
-        for job in found[1]:
-            await self.world.launcher.remove(job.id)
-        await self._writing(lambda unit: unit.remove_session(session))
-
     # -- help
     # ---------------------------------------------------------------------------------------------------------------
-
-    async def _each(self, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-        """Do the work for each item, JOBS_AT_ONCE at a time."""
-        room = asyncio.Semaphore(JOBS_AT_ONCE)
-
-        async def one(item: T) -> None:
-            async with room:
-                await work(item)
-
-        async with asyncio.TaskGroup() as group:
-            for item in items:
-                group.create_task(one(item))
 
     async def _reading(self, query: Callable[[View], T]) -> T:
         return await self._until_available(lambda: self.world.store.read(query))
@@ -456,11 +308,6 @@ class Reconciler:
     async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
         """See services/patience.py. Raises Problem when trying again would not help."""
         return await until_available(self.world, work)
-
-
-def _concerns(job: Job) -> dict[str, str]:
-    """For the log: whose line this is."""
-    return {"session": job.session, "job": job.id}
 
 
 def _begun(unit: Unit, id: str, attempt: int) -> Job:
@@ -480,26 +327,3 @@ def _key(pending: Pending) -> str:
     if isinstance(pending.effect, CheckClock) and pending.effect.clock not in ASKED:
         return CLOCKS
     return getattr(pending.effect, "job", pending.session)
-
-
-def _found(view: View, id: str) -> tuple[Job, Start]:
-    """Raises NotFound: it has ended, its order is gone."""
-    job = view.job(id)
-    return job, _start(view, job)
-
-
-def _start(view: View, job: Job) -> Start:
-    """Raises NotFound: it has ended, its order is gone."""
-    order, holder = view.order(job.id), control.holder_of(view, job.id)
-    return Start(
-        session=job.session,
-        job=job.id,
-        attempt=job.attempt,
-        incarnation=job.incarnation,
-        order=order,
-        tty=job.tty,
-        grace_s=job.grace_s,
-        holder="" if holder is None else holder.id,
-        fence=view.last_fence(job.id),
-        owner=view.session(job.session).owner,
-    )

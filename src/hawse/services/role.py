@@ -12,7 +12,7 @@ from hawse.services.gate import ADMIN_MAY
 class Verb:
     """One thing that can be asked for. name: as REST's operation ids, with the mode where that matters. command: as it
     is typed. needs: the capability; None: everybody may try. note: what the table cannot say. only_admins: it is no
-    session's, but the site's. also: a second capability that it needs."""
+    session's, but the site's."""
 
     name: str
     command: str
@@ -100,4 +100,4 @@ def allowed(verb: Verb) -> tuple[Role, ...]:
 
 def admins_may(verb: Verb) -> bool:
     """May an admin of the site, who has no role in the session?"""
-    return verb.needs is None or (verb.needs in ADMIN_MAY and (verb.also is None or verb.also in ADMIN_MAY))
+    return verb.needs is None or {verb.needs, verb.also or verb.needs} <= ADMIN_MAY

@@ -9,7 +9,7 @@ coordinator does not wake.
 
 A client that leaves a full buffer unread for STALL_S is cut, whatever it is being sent; it comes back with its cursor.
 
-A connection may be switched to a stream (spec 11, section 2): from then on it is no HTTP, none of these times count,
+A connection may be switched to a stream (spec 11, Links): from then on it is no HTTP, none of these times count,
 and every byte belongs to the stream.
 """
 

@@ -11,7 +11,7 @@ from hawse.cli.say import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hawse.client.records import AuditInfo
+    from hawse.client.records_site import AuditInfo
 
 LAST = 50
 

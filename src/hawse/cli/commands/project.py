@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from hawse.client.records import ProjectInfo
+    from hawse.client.records_site import ProjectInfo
 
     F = TypeVar("F", bound=Callable[..., Any])
 

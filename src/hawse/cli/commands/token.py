@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from hawse.client.records import NewToken
+    from hawse.client.records_site import NewToken
 
 
 def complete_token(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

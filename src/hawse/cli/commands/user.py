@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from hawse.client.records import Out, UserInfo
+    from hawse.client.records_site import Out, UserInfo
 
 UID_MAX = 2**32 - 2
 

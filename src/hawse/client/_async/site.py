@@ -7,7 +7,8 @@ from typing import Any
 
 from hawse.client._async.transport import Transport
 from hawse.client.names import quoted
-from hawse.client.records import AuditInfo, Me, NewToken, Out, ProjectInfo, SessionInfo, TokenInfo, UserInfo
+from hawse.client.records import SessionInfo
+from hawse.client.records_site import AuditInfo, Me, NewToken, Out, ProjectInfo, TokenInfo, UserInfo
 
 PAGE = 500
 WAIT_S = 50.0  # of one long poll
