@@ -1,10 +1,12 @@
 """Attach policies, control of a job, silence and idleness: the services in virtual time."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
-from tests.services.conftest import ME, OTHER, Lab
+from tests.services.conftest import ME, OTHER, Lab, spec
 from tests.services.test_attachment import begun
+from tests.services.test_session import long_lived
 
 from hawse.domain.attachment import STALE_S, Mode, Reason, S
 from hawse.domain.errors import Denied, Fenced, Held, IllegalMove, Invalid
@@ -12,7 +14,9 @@ from hawse.domain.event import replay
 from hawse.services import attachment as verbs
 from hawse.services import grant as grants
 from hawse.services import session as session_verbs
+from hawse.services import user as users
 from hawse.services.grant import Wish
+from hawse.services.world import Caller, Site
 from hawse.wire.ticket import unseal
 
 FRIEND = OTHER
@@ -493,5 +497,33 @@ def test_the_events_give_the_state_back(in_lab) -> None:
         assert {first.id, third.id} <= {id for _, id in state}
         told = set(await kinds(lab))
         assert {"attachment.control_taken", "attachment.control_passed", "attachment.detached"} <= told
+
+    in_lab(test)
+
+
+@pytest.mark.requirement("S5.4", "S7.1")
+@pytest.mark.parametrize("how", ["disabled", "given away"])
+def test_control_passes_on_when_an_admin_shuts_its_holder_out(in_lab, how) -> None:
+    async def test(lab: Lab) -> None:
+        admin = Caller("uid:0", is_admin=True)
+        lab.world = replace(lab.world, site=Site(admins=frozenset({0})))
+        for name in ("ada", "bob"):
+            await users.add(lab.world, admin, name, {})
+        ada, bob = Caller("user:ada"), Caller("user:bob")
+        long_lived(lab)
+        await session_verbs.create(lab.world, ada, session_verbs.NewSession(alias="a", job=spec()))
+        await asyncio.sleep(1)
+        await grants.share(lab.world, ada, "a", bob.principal, Wish("operator"))
+        first, second = await come(lab, ada), await come(lab, bob)
+        assert first.holds
+        if how == "disabled":
+            await users.disable(lab.world, admin, "ada")
+        else:
+            await session_verbs.give(lab.world, admin, "a", "bob")
+        await asyncio.sleep(3)  # two words to its runner
+        seen = {one.id: one for one in await verbs.page(lab.world, bob, "a")}
+        assert set(seen) == {second.id}
+        assert seen[second.id].holds
+        assert reaches(lab, second)
 
     in_lab(test)

@@ -23,6 +23,7 @@ from hawse.ports.store import Unit, View
 from hawse.services import audit, place
 from hawse.services import job as job_verbs
 from hawse.services.clock import facts_of, may_run_out, policies_of, watch, watch_asked
+from hawse.services.control import leave
 from hawse.services.gate import check_admin, check_version, check_writes, session_of, visible
 from hawse.services.order import JobSpec, checked
 from hawse.services.world import Caller, World, once
@@ -333,10 +334,9 @@ async def give(world: World, caller: Caller, name: str, owner: str) -> SessionVi
             raise IllegalMove(f"user {owner} is {user.state}; a session needs an owner who can come")
         after = sessions.given(session, owner=user.principal)
         kept = _changed(unit, caller, session, after, "session.given")
-        for one in unit.attachments(session.id):
-            if one.who == session.owner and one.via is None and session.owner != after.owner:
-                gone, cuts = attachments.detached(one, reason=attachments.Reason.REVOKED, now=now)
-                unit.change(one, gone, kind="attachment.detached", by=caller.principal, effects=cuts)
+        if session.owner != after.owner:
+            his = [one for one in unit.attachments(session.id) if one.who == session.owner and one.via is None]
+            leave(unit, his, reason=attachments.Reason.REVOKED, by=caller.principal, now=now)
         watch(unit, kept, now=now)
         facts = {"name": session.name, "from": session.owner, "to": after.owner}
         audit.record(unit, caller, "session.given", "session", session.id, facts)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hawse.domain import attachment as attachments
 from hawse.domain import token as tokens
 from hawse.domain import user as users
 from hawse.domain.attachment import Attachment, Reason
@@ -20,7 +19,7 @@ from hawse.domain.session import Session
 from hawse.domain.user import User
 from hawse.ports.store import Unit, View
 from hawse.services import audit
-from hawse.services.clock import watch_others
+from hawse.services.control import leave
 from hawse.services.gate import check_admin
 from hawse.services.place import known
 from hawse.services.world import Caller, World, once
@@ -171,15 +170,11 @@ def _revoke_tokens(unit: Unit, user: str) -> None:
 
 
 def _cut(unit: Unit, principal: str, *, by: str, now: float) -> tuple[Attachment, ...]:
-    """Detach everything of his; their runners are told."""
-    cut = []
-    for one in unit.attachments_of_principal(principal):
-        after, effects = attachments.detached(one, reason=Reason.REVOKED, now=now)
-        kept = unit.change(one, after, kind="attachment.detached", by=by, effects=effects)
-        assert isinstance(kept, Attachment)
-        cut.append(kept)
-    for session in dict.fromkeys(one.session for one in cut):
-        watch_others(unit, session, now=now)
+    """Detach everything of his; their runners are told, and control of their jobs passes on."""
+    found, cut = unit.attachments_of_principal(principal), []
+    for session in dict.fromkeys(one.session for one in found):
+        his = [one for one in found if one.session == session]
+        cut += leave(unit, his, reason=Reason.REVOKED, by=by, now=now)
     return tuple(cut)
 
 
