@@ -141,6 +141,7 @@ def test_each_cell_of_the_table_through_the_command_line(machine: Machine, guest
     assert ada.run("new", "mine", "-d", "--", "id").returncode == DENIED, "jobs would run as the coordinator's user"
 
 
+NO = ("may not", "belongs to somebody else", "needs attachment:detach")
 WINDOWS = [
     ("attach read", ["logs", "-f", "{s}"]),
     ("attach watch", ["attach", "{s}", "--watch"]),
@@ -162,7 +163,7 @@ def test_each_cell_that_needs_a_terminal(machine: Machine, guests: Callable[[str
             if role in allowed(BY_NAME[verb]):
                 window.until("printed")
             else:
-                window.until(lambda text: any(word in text for word in ("may not", "somebody else", "needs attachment")))
+                window.until(lambda text: any(word in text for word in NO))
                 assert "printed" not in window.text, (verb, role)
             window.kill()
 
