@@ -90,12 +90,20 @@ def admission(machine: Machine, session: str, mode: str = "control") -> Any:
     return value
 
 
+def take(machine: Machine, session: str, given: Any) -> None:
+    """Control for an attachment that came after another one."""
+    status, value = machine.ask("POST", f"/v1/sessions/{session}/attachments/{given['attachment']['id']}/take", {})
+    assert status == 200, value
+
+
 @contextmanager
 def attached(machine: Machine, session: str, mode: str = "control") -> Iterator[Client]:
     given = admission(machine, session, mode)
     client = Client(given["address"]).hello(given["ticket"])
     try:
         client.until(terminal.WELCOME)
+        if mode == "control":
+            take(machine, session, given)
         yield client
     finally:
         client.close()
@@ -315,6 +323,7 @@ def test_tickets_that_are_no_good(machine, eventually):
             assert client.closed
             client.close()
         good.echo("two")
+        take(machine, "a", given)
         first.echo("three")
         first.close()
     last = Client(given["address"]).hello(own)

@@ -433,9 +433,18 @@ def test_a_user_who_is_disabled_while_attached_is_cut(site, eventually):
     ada, bob = site.user("ada"), site.user("bob")
     ada.hawse("new", "-d", "demo", "--", "sh", "-c", "while read line; do echo got $line; done", over="https")
     ada.hawse("share", "demo", "user:bob", "--role", "operator", over="https")
-    hers, his = window(ada, "attach", "demo"), window(bob, "attach", "demo")
+
+    def attached():
+        return [one["state"] for one in json.loads(ada.hawse("show", "demo", "--json"))["attachments"]]
+
+    hers = window(ada, "attach", "demo")
+    eventually(lambda: attached() == ["attached"])
+    his = window(bob, "attach", "demo")
     try:
-        eventually(lambda: len(json.loads(ada.hawse("show", "demo", "--json"))["attachments"]) == 2)
+        eventually(lambda: len(attached()) == 2)
+        his.until("you look on")
+        his.type("\x1ct")
+        his.until("you have control")
         his.type("one\r")
         hers.until("got one")
         assert site.ask("POST", "/v1/users/bob/disable")[0] == 200

@@ -113,21 +113,10 @@ def _shown(job: Job, *, tty: bool, forwards: bool) -> int:
         again = next_attempt(view) if how == ENDED else ""
         if not again:
             return run_end(view, how)
-        note(f"[{label} failed: {outcome(view.outcome)}; {again}; Ctrl-C leaves it, it goes on]")
-        if not _started_again(job):
-            return _left(label)
+        try:
+            note(f"[{label} failed: {outcome(view.outcome)}; {again}; Ctrl-C leaves it, it goes on]")
+            job.wait(until="started")  # or until there is news that there is none
+        except KeyboardInterrupt:
+            note(f"[left {label}; it goes on. Follow it: hawse logs -f {label}; return: hawse attach {label}]")
+            return EXIT_INTERRUPTED
         start = view.offset
-
-
-def _started_again(job: Job) -> bool:
-    """Wait for the next attempt, or for the news that there is none. False: the user does not wait."""
-    try:
-        job.wait(until="started")
-    except KeyboardInterrupt:
-        return False
-    return True
-
-
-def _left(label: str) -> int:
-    note(f"[left {label}; it goes on. Follow it: hawse logs -f {label}; return: hawse attach {label}]")
-    return EXIT_INTERRUPTED
