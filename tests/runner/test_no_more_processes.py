@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+from itertools import count as numbers
 
 import pytest
-from tests.other_users import STRANGERS, need_root
+from tests.other_users import need_root
 
 from hawse.wire import fields, terminal
 
@@ -21,7 +22,7 @@ sys.exit(parent.main([sys.argv[1]]))
 """
 
 
-FRESH = iter(reversed(STRANGERS))
+FRESH = numbers(400_000_000 + 100 * os.getpid())  # in no other test or worker: all processes of a uid are counted
 
 
 @pytest.fixture

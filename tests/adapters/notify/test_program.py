@@ -38,6 +38,12 @@ def test_it_gets_json_and_variables_and_no_secret_of_ours(tmp_path, monkeypatch)
     assert (tmp_path / "cwd").read_text().strip() == os.path.realpath(os.environ["HOME"])
 
 
+def test_a_home_folder_that_is_not_there_keeps_nobody_from_being_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    asyncio.run(sent("sh", "-c", f"pwd > {tmp_path}/cwd"))
+    assert (tmp_path / "cwd").read_text() == "/\n"
+
+
 def test_words_are_arguments_and_never_a_shell_s(tmp_path) -> None:
     asyncio.run(sent("touch", f"{tmp_path}/a; touch b $(touch c)", subject="$(touch d)"))
     assert [path.name for path in tmp_path.iterdir()] == ["a; touch b $(touch c)"]

@@ -68,10 +68,16 @@ def _streams(data: bytes) -> Iterator[tuple[int, int, int]]:
             os.close(fd)
 
 
+def _home(env: Mapping[str, str]) -> str:
+    """Where it runs: a service may have no home folder."""
+    home = env.get("HOME", "/")
+    return home if os.path.isdir(home) else "/"
+
+
 def _started(argv: Sequence[str], env: Mapping[str, str], given: int, said: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            list(argv), stdin=given, stdout=said, stderr=said, env=env, cwd=env.get("HOME", "/"), start_new_session=True
+            list(argv), stdin=given, stdout=said, stderr=said, env=env, cwd=_home(env), start_new_session=True
         )
     except (OSError, ValueError) as error:
         os.close(said)
