@@ -73,8 +73,7 @@ def test_what_forks_without_an_end_is_ended(rig, no_cgroup, program, tty, has_cg
     attempt.attach("read").until_output(b"up")
     control.command("stop", grace_s=0.1)
     assert control.report("exited")["outcome"] == {"kind": "signalled", "signal": 9}
-    # Without a cgroup one that is another at every look may be seen a moment later; it is ended then.
-    rig.eventually(lambda: mine(attempt) == [], what="nothing of it is left")
+    assert mine(attempt) == []
     control.command("forget")
     attempt.gone()
     assert kin.of_job(attempt.job) == []

@@ -49,6 +49,7 @@ DYING_S = 0.1  # what a hangup or a broken pipe ends at this moment is not left 
 DRY_AGAIN_S = 0.02
 HANGUP_AGAIN_S, HANGUPS_MAX = 0.5, 3
 KILL_AGAIN_S = 0.05  # between sweeps of SIGKILL: a fork bomb is faster than one
+LOOKS_MAX = 100  # a look takes less than a millisecond
 KILL_S_MAX = 5.0  # what does not die then sits in the kernel, and is told
 
 
@@ -94,9 +95,16 @@ class Ending:
         self._deadline = self.loop.after(seconds, call)
 
     def _kin(self) -> list[kin.Kin]:
-        found = kin.tree(os.getpid(), job=self.order.job, main=self._main_pid, cgroup=self.cgroup)
-        dead_main = self.outcome is not None
-        return [one for one in found if not (dead_main and one.pid == self._main_pid)]
+        """Who lives. That nobody does is believed only when nothing died meanwhile: what forks and exits at once is
+        another process at every look, and leaves a dead one behind each time.
+        """
+        for _ in range(LOOKS_MAX):
+            found = kin.tree(os.getpid(), job=self.order.job, main=self._main_pid, cgroup=self.cgroup)
+            dead_main = self.outcome is not None
+            living = [one for one in found if not (dead_main and one.pid == self._main_pid)]
+            if living or not kin.reap(self._main_pid):
+                return living
+        return []
 
     # -- a wish -------------------------------------------------------------------------------------------------------
 

@@ -231,15 +231,17 @@ def send(one: Kin, number: int) -> bool:
     return True
 
 
-def reap(main: int) -> None:
+def reap(main: int) -> int:
     """Collect orphans that came back to this subreaper, but not the main process: its number stays taken until the
-    end."""
+    end. Returns how many."""
+    count = 0
     for pid in children(os.getpid()):
         if pid != main:
             try:
-                os.waitpid(pid, os.WNOHANG)
+                count += os.waitpid(pid, os.WNOHANG)[0] != 0
             except OSError:
                 pass
+    return count
 
 
 # -- cgroup v2 --------------------------------------------------------------------------------------------------------
