@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -104,14 +105,15 @@ class MemorySiteView:
         return self._site.fence
 
 
-class MemorySiteUnit(MemorySiteView):
+class MemorySiteUnit(MemorySiteView, ABC):
     """Writes that can be undone."""
 
     _now: Callable[[], float]
     _absent: object
 
+    @abstractmethod
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        raise NotImplementedError
+        """Change one entry, so that it can be undone."""
 
     def put(self, before: SiteRow | None, after: SiteRow) -> SiteRow:
         if before is not None and (type(before) is not type(after) or _key(before) != _key(after)):
